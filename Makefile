@@ -1,0 +1,84 @@
+# `make run` and `make test` do all set-up by themselves; `make help` lists the rest.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+MANIFEST := dbt/target/manifest.json
+DBT_FILES := $(shell find dbt -path dbt/target -prune -o -type f \( -name '*.sql' -o -name '*.yml' -o -name '*.md' \) -print 2>/dev/null)
+
+# What a person may give: make run SCENARIO=path KEEP=1 · make sql Q="select 1" FORMAT=csv · make up PORT=8081
+export SCENARIO KEEP Q PORT OBJECT RUN_ID
+export FORMAT ?= table
+
+.PHONY: help
+help: ## what can be made
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): requirements.lock
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or 3.12 is needed: install it, or give PYTHON=path" >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' || \
+		{ echo "$(PYTHON) is $$($(PYTHON) -V); Python 3.11 or 3.12 is needed: give PYTHON=path" >&2; exit 2; }
+	@echo "setting up $(VENV) (about 1 GB, a minute or two the first time)" >&2
+	@$(PYTHON) -m venv $(VENV) || { echo "python venv is missing: on Debian and Ubuntu, apt install python3-venv" >&2; exit 2; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.5" >&2
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.lock >&2
+	@touch $@
+
+.PHONY: setup
+setup: $(READY) ## install everything into .venv
+
+$(MANIFEST): $(READY) $(DBT_FILES)
+	@echo "building the dbt manifest" >&2
+	@$(BIN)/python -m local.manifest >&2
+
+.PHONY: manifest
+manifest: $(MANIFEST) ## build the dbt manifest that the DAGs are drawn from
+
+.PHONY: run
+run: $(READY) $(MANIFEST) ## replay a scenario through the whole pipeline, then report (SCENARIO=path, KEEP=1)
+	@$(BIN)/python -m local.replay $(if $(SCENARIO),--scenario "$$SCENARIO") $(if $(KEEP),--keep)
+
+.PHONY: up
+up: $(READY) $(MANIFEST) ## start Airflow's UI and the simulated org (PORT=8080)
+	@$(BIN)/python -m local.services up $(if $(PORT),--port "$$PORT")
+
+.PHONY: down
+down: $(READY) ## stop what `make up` started
+	@$(BIN)/python -m local.services down
+
+.PHONY: sql
+sql: $(READY) ## a SQL shell on the lake (Q="select …" FORMAT=csv|table|json)
+	@$(BIN)/python -m local.lake.shell $(if $(Q),--query "$$Q") --format "$$FORMAT"
+
+.PHONY: validate-schema
+validate-schema: $(READY) ## hold an object file against the running org (OBJECT=user)
+	@$(BIN)/python -m local.ask validate-schema $(if $(OBJECT),"$$OBJECT",user)
+
+.PHONY: extraction-stats
+extraction-stats: $(READY) ## rows, bytes, API calls and seconds of a run (OBJECT=user RUN_ID=…)
+	@$(BIN)/python -m local.ask extraction-stats $(if $(OBJECT),"$$OBJECT",user) $(if $(RUN_ID),"$$RUN_ID")
+
+.PHONY: test
+test: $(READY) $(MANIFEST) ## every test (ARGS="-k name" for some)
+	@$(BIN)/python -m pytest $(ARGS)
+
+.PHONY: lint
+lint: $(READY) $(MANIFEST) ## ruff, mypy, sqlfluff, yamllint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/yamllint --strict .
+	$(BIN)/sqlfluff lint --disable-progress-bar dbt
+
+.PHONY: lock
+lock: $(READY) ## resolve requirements-dev.txt anew into requirements.lock
+	$(BIN)/uv pip compile requirements-dev.txt --output-file requirements.lock --no-header --python-version 3.11 --upgrade --quiet
+
+.PHONY: clean
+clean: ## remove the lake, the org and Airflow's home; `make clean ALL=1` the virtualenv as well
+	@test ! -d .local || [ ! -x $(BIN)/python ] || $(BIN)/python -m local.services down
+	rm -rf .local build dbt/target dbt/logs .pytest_cache .mypy_cache .ruff_cache .hypothesis $(if $(ALL),$(VENV))

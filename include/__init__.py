@@ -1,0 +1,1 @@
+"""Plain Python of the pipeline: configuration, extraction, quality, Iceberg. Never imports Airflow."""

@@ -1,0 +1,120 @@
+"""An environment: where the lake is, how its databases are named, which engine runs dbt.
+
+Four are known (local, development, staging, production). Every value can be overridden by an environment variable
+`SF_HISTORY_<NAME>`; nothing is read before `current_environment()` is called, so importing this module does no I/O.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+PROJECT_ROOT = Path(__file__).resolve().parents[2]
+PREFIX = "SF_HISTORY_"
+
+EnvironmentName = Literal["local", "development", "staging", "production"]
+ENVIRONMENTS: tuple[EnvironmentName, ...] = get_args(EnvironmentName)
+
+_NAMESPACE = r"^[a-z][a-z0-9_]{0,60}$"
+
+
+class UnknownEnvironment(ValueError):
+    """The environment is not one of those that exist, or one of its values is wrong."""
+
+
+class Environment(BaseModel):
+    """One environment's names.
+
+    :param name: one of `ENVIRONMENTS`; from `SF_HISTORY_ENV`, default local.
+    :param raw_namespace: Iceberg namespace (Glue database) of mirror, changes log and quarantine.
+    :param curated_namespace: namespace of the dimensions and of the ledger.
+    :param operations_namespace: namespace of the table of runs.
+    :param lake: laptop only: the folder that holds catalog, warehouse, staged files and DuckDB's views.
+    :param staging_uri: where extracted Parquet is staged between tasks: a folder or `s3://bucket/prefix`.
+    :param salesforce_conn_id: Airflow connection of the org.
+    :param iceberg_conn_id: Airflow connection of the Iceberg catalog.
+    :param dbt_target: target of dbt/profiles.yml.
+    :param dbt_execution: how Cosmos runs dbt: `local` (one dbt call a task, works everywhere) or `watcher` (one dbt
+        build a run, which the model tasks watch; needs a scheduler).
+    :param dbt_executable: path of a dbt in another virtualenv (MWAA); empty: dbt runs inside the worker's Python.
+    :param dbt_pool: Airflow pool of the dbt tasks. On a laptop it has one slot, because DuckDB's file has one writer.
+    :param dbt_project: folder of the dbt project.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: EnvironmentName
+    raw_namespace: str = Field(pattern=_NAMESPACE)
+    curated_namespace: str = Field(pattern=_NAMESPACE)
+    operations_namespace: str = Field(pattern=_NAMESPACE)
+    lake: Path
+    staging_uri: str
+    salesforce_conn_id: str = "salesforce_default"
+    iceberg_conn_id: str = "iceberg_default"
+    dbt_target: Literal["local", "trino", "athena"]
+    dbt_execution: Literal["local", "watcher"] = "local"
+    dbt_executable: str = ""
+    dbt_pool: str = "default_pool"
+    dbt_project: Path = PROJECT_ROOT / "dbt"
+
+    def dbt_variables(self) -> dict[str, str]:
+        """Environment variables that dbt/profiles.yml and the dbt project read."""
+        return {
+            f"{PREFIX}RAW_NAMESPACE": self.raw_namespace,
+            f"{PREFIX}CURATED_NAMESPACE": self.curated_namespace,
+            f"{PREFIX}LAKE": str(self.lake),
+        }
+
+
+def current_environment(variables: Mapping[str, str] | None = None) -> Environment:
+    """The environment this process runs in.
+
+    :param variables: where to read from; default: the process's environment variables.
+    :raises UnknownEnvironment: naming the variable, its value and what is allowed.
+    """
+    given = os.environ if variables is None else variables
+    name = given.get(f"{PREFIX}ENV") or "local"
+    if name not in ENVIRONMENTS:
+        raise UnknownEnvironment(f"{PREFIX}ENV is {name!r}; allowed are {', '.join(ENVIRONMENTS)}")
+    overrides = {
+        field: given[f"{PREFIX}{field.upper()}"]
+        for field in Environment.model_fields
+        if field != "name" and given.get(f"{PREFIX}{field.upper()}")
+    }
+    try:
+        return Environment.model_validate({**_defaults(name, overrides.get("lake")), **overrides})
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{PREFIX}{str(problem['loc'][0]).upper()} is {problem['input']!r}: {problem['msg']}"
+            for problem in error.errors(include_url=False)
+        )
+        raise UnknownEnvironment(problems) from error
+
+
+def _defaults(name: str, lake: str | None) -> dict[str, Any]:
+    folder = Path(lake) if lake else PROJECT_ROOT / ".local" / "lake"
+    if name == "local":
+        return {
+            "name": name,
+            "raw_namespace": "sf_raw",
+            "curated_namespace": "sf_curated",
+            "operations_namespace": "sf_ops",
+            "lake": folder,
+            "staging_uri": str(folder / "staging"),
+            "dbt_target": "local",
+            "dbt_pool": "dbt",
+        }
+    suffix = "prod" if name == "production" else name
+    return {
+        "name": name,
+        "raw_namespace": f"sf_raw_{suffix}",
+        "curated_namespace": f"sf_curated_{suffix}",
+        "operations_namespace": f"sf_ops_{suffix}",
+        "lake": folder,
+        "staging_uri": f"s3://lumata-lakehouse-{suffix}-staging/salesforce",
+        "dbt_target": "athena",
+    }

@@ -1,0 +1,268 @@
+"""An object file: one YAML document that says how one Salesforce object is kept.
+
+`include/objects/user.yml` is the first. Adding an object is adding a file here and its thin dbt models; nothing else
+knows the name of an object.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
+
+OBJECTS_FOLDER = Path(__file__).resolve().parent.parent / "objects"
+
+#: An API name of Salesforce, optionally with a namespace prefix and a custom suffix (`Audit_Phase__c`).
+API_NAME = r"^[A-Za-z][A-Za-z0-9]*(_{1,2}[A-Za-z0-9]+)*$"
+ApiName = Annotated[str, StringConstraints(pattern=API_NAME, max_length=80)]
+ColumnName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=80)]
+
+#: The schedules that can be asked for by name; every one of them in UTC.
+SCHEDULES = {
+    "hourly": "0 * * * *",
+    "every_six_hours": "0 */6 * * *",
+    "daily": "0 0 * * *",
+    "weekly": "0 0 * * 0",
+}
+
+_DELETED = "IsDeleted"
+_DURATION = re.compile(r"^(\d+) ?(s|m|h|d)$")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+class ObjectFileError(ValueError):
+    """An object file is wrong. The message names the file, each key, its value, and what is allowed."""
+
+
+def _duration(value: Any) -> Any:
+    if isinstance(value, str):
+        matched = _DURATION.match(value.strip())
+        if not matched:
+            raise ValueError("a duration is a whole number and a unit: 90s, 30m, 1h or 7d")
+        return timedelta(seconds=int(matched[1]) * _SECONDS[matched[2]])
+    if isinstance(value, timedelta):
+        return value
+    raise ValueError("a duration is a whole number and a unit: 90s, 30m, 1h or 7d")
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ExpectedRows(_Frozen):
+    """How many records the object normally has; outside of it an alert is raised, nothing is refused."""
+
+    typical: int = Field(ge=0)
+    minimum: int = Field(ge=0)
+    maximum: int = Field(ge=0)
+    alert_deviation_percent: float = Field(default=20, gt=0, le=100)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if not self.minimum <= self.typical <= self.maximum:
+            raise ValueError(
+                f"minimum <= typical <= maximum must hold, got {self.minimum}, {self.typical}, {self.maximum}"
+            )
+        return self
+
+
+class ObjectFile(_Frozen):
+    """How one Salesforce object is read, judged and kept. Defaults are those of NAMES in docs/configuration.md.
+
+    :param version: version of this file's format; 1 is the only one.
+    :param object: API name in Salesforce.
+    :param table: name of the mirror in the raw namespace; the log, quarantine and ledger derive from it.
+    :param fields: API names to read. A field that the org's describe lacks is never selected.
+    :param dimension_names: API name → column name in the dimension, where it differs from the lower-cased name.
+    :param required: fields that must have a value; a record without one goes to quarantine.
+    :param unique: fields no two records of a run may share.
+    :param tracked: fields whose change opens a version.
+    :param accepted_values: field → values that are expected; others warn and pass.
+    :param expected_rows: the normal number of records, if there is such a thing.
+    :param cursor: field that moves with every change; SystemModstamp where the object has it, else LastModifiedDate.
+    :param max_error_percent: share of a run's records that may be rejected before nothing is published, 0-100.
+    :param max_volume_deviation_percent: share of the mirror that a full refresh may find gone before it refuses, 0-100.
+    :param min_volume_deviation_rows: and the number of rows that must be gone for that refusal.
+    :param schedule: name of a schedule (hourly, every_six_hours, daily, weekly) or a cron expression, UTC.
+    :param lookback: how far before the watermark every run reads again.
+    :param full_refresh_every: age of the last complete refresh at which the next run reads everything.
+    :param batch_size: records held in memory at a time.
+    :param bulk_from_rows: from this estimate on Bulk API 2.0 is used instead of REST.
+    """
+
+    version: Literal[1]
+    object: ApiName
+    table: ColumnName
+    fields: tuple[ApiName, ...] = Field(min_length=1)
+    dimension_names: dict[ApiName, ColumnName] = Field(default_factory=dict)
+    required: tuple[ApiName, ...] = ("Id",)
+    unique: tuple[ApiName, ...] = ("Id",)
+    tracked: tuple[ApiName, ...] = Field(min_length=1)
+    accepted_values: dict[ApiName, tuple[str, ...]] = Field(default_factory=dict)
+    expected_rows: ExpectedRows | None = None
+    cursor: ApiName | None = None
+    max_error_percent: float = Field(default=5, ge=0, le=100)
+    max_volume_deviation_percent: float = Field(default=20, ge=0, le=100)
+    min_volume_deviation_rows: int = Field(default=100, ge=1)
+    schedule: str = "every_six_hours"
+    lookback: timedelta = timedelta(hours=1)
+    full_refresh_every: timedelta = timedelta(days=7)
+    batch_size: int = Field(default=10_000, ge=1, le=1_000_000)
+    bulk_from_rows: int = Field(default=10_000, ge=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_table(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "table" not in data and isinstance(data.get("object"), str):
+            return {**data, "table": f"sf_{data['object'].lower()}"}
+        return data
+
+    @field_validator("lookback", "full_refresh_every", mode="before")
+    @classmethod
+    def _read_duration(cls, value: Any) -> Any:
+        return _duration(value)
+
+    @field_validator("lookback")
+    @classmethod
+    def _lookback_is_not_negative(cls, value: timedelta) -> timedelta:
+        if value < timedelta(0):
+            raise ValueError("lookback cannot be negative")
+        return value
+
+    @field_validator("schedule")
+    @classmethod
+    def _schedule_is_known(cls, value: str) -> str:
+        if value not in SCHEDULES and len(value.split()) != 5:
+            raise ValueError(f"allowed are {', '.join(SCHEDULES)}, or a cron expression of five parts")
+        return value
+
+    @field_validator("fields", "required", "unique", "tracked")
+    @classmethod
+    def _no_field_twice(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        seen: dict[str, str] = {}
+        for name in names:
+            if (twin := seen.setdefault(name.lower(), name)) is not name:
+                raise ValueError(f"{name} and {twin} are the same field: Salesforce does not tell case apart")
+        return names
+
+    @model_validator(mode="after")
+    def _names_agree(self) -> Self:
+        known = set(self.fields)
+        for name in ("Id", "LastModifiedDate"):
+            if name not in known:
+                raise ValueError(f"fields must list {name}: the history cannot be built without it")
+        named = {
+            "dimension_names": self.dimension_names,
+            "required": self.required,
+            "unique": self.unique,
+            "tracked": self.tracked,
+            "accepted_values": self.accepted_values,
+            "cursor": [self.cursor] if self.cursor else [],
+        }
+        for key, names in named.items():
+            if unknown := sorted(set(names) - known):
+                raise ValueError(f"{key} names {', '.join(unknown)}, which fields does not list")
+        if "Id" not in self.required:
+            raise ValueError("required must list Id")
+        columns = [self.dimension_column(name) for name in self.fields]
+        if twins := sorted({column for column in columns if columns.count(column) > 1}):
+            raise ValueError(f"dimension_names gives {', '.join(twins)} to more than one field")
+        return self
+
+    # ------------------------------------------------------------------ derived names
+
+    @property
+    def noun(self) -> str:
+        """`user` of `sf_user`: what the key columns and the DAG are named after."""
+        return self.table.removeprefix("sf_")
+
+    @property
+    def dag_id(self) -> str:
+        """Id of the object's DAG, `sf_user_pipeline`."""
+        return f"{self.table}_pipeline"
+
+    @property
+    def dimension(self) -> str:
+        """Name of the object's dimension, `dim_sf_user_scd`."""
+        return f"dim_{self.table}_scd"
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Source columns of the raw tables: the fields in order, lower-cased; isdeleted is always among them."""
+        names = [name.lower() for name in self.fields]
+        return tuple(names) if _DELETED.lower() in names else (*names, _DELETED.lower())
+
+    @property
+    def cron(self) -> str:
+        """The schedule as a cron expression in UTC."""
+        return SCHEDULES.get(self.schedule, self.schedule)
+
+    @property
+    def cursor_column(self) -> str:
+        """Lower-cased name of the column that orders an Id's observations inside a run."""
+        if self.cursor:
+            return self.cursor.lower()
+        return "systemmodstamp" if "SystemModstamp" in self.fields else "lastmodifieddate"
+
+    def dimension_column(self, name: str) -> str:
+        """Column of the dimension that a field ends in.
+
+        :param name: API name of a field of this object.
+        """
+        return self.dimension_names.get(name, name.lower())
+
+
+def read_object_file(path: Path) -> ObjectFile:
+    """Read and validate one object file.
+
+    :param path: a YAML file.
+    :raises ObjectFileError: naming the file, each wrong key, its value and what is allowed.
+    """
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ObjectFileError(f"{path.name}: cannot be read as YAML: {error}") from error
+    if not isinstance(document, dict):
+        raise ObjectFileError(
+            f"{path.name}: must be a mapping of keys to values, got {type(document).__name__}. "
+            "See include/objects/user.yml for an example."
+        )
+    try:
+        return ObjectFile.model_validate(document)
+    except ValidationError as error:
+        raise ObjectFileError(_explain(path, error)) from error
+
+
+def read_object_files(folder: Path = OBJECTS_FOLDER) -> dict[str, ObjectFile]:
+    """Every object file of a folder, by noun (`user`), sorted.
+
+    :param folder: where the `*.yml` files are.
+    :raises ObjectFileError: if one is wrong, or two of them share a table or an object.
+    """
+    objects: dict[str, ObjectFile] = {}
+    for path in sorted(folder.glob("*.yml")):
+        found = read_object_file(path)
+        for other in objects.values():
+            if other.table == found.table or other.object.lower() == found.object.lower():
+                raise ObjectFileError(f"{path.name}: {found.object} ({found.table}) is described by another file too")
+        objects[found.noun] = found
+    if not objects:
+        raise ObjectFileError(f"no object file (*.yml) in {folder.name}/: add one, see include/objects/user.yml")
+    return objects
+
+
+def _explain(path: Path, error: ValidationError) -> str:
+    lines = []
+    for problem in error.errors(include_url=False, include_context=False):
+        key = ".".join(str(part) for part in problem["loc"] if part != "[key]") or "the file"
+        message = problem["msg"].removeprefix("Value error, ")
+        if problem["type"] == "extra_forbidden":
+            message = f"is not a key; allowed are {', '.join(ObjectFile.model_fields)}"
+        value = problem.get("input")
+        shown = "" if isinstance(value, dict) or problem["type"] == "missing" else f" (got {value!r:.120})"
+        lines.append(f"  {key}: {message}{shown}")
+    return f"{path.name}: {len(lines)} problem(s)\n" + "\n".join(lines)

@@ -1,0 +1,185 @@
+"""The staging store: Parquet and small texts in a folder or under `s3://…`, behind one way of naming and opening them.
+
+A location is a plain path (`/data/staging`), a `file://` URI or an `s3://bucket/prefix`. Credentials and endpoints of
+S3 are found the way AWS clients find them (environment, profile, instance role).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.fs as pafs
+import pyarrow.parquet as pq
+
+log = logging.getLogger(__name__)
+
+#: A staged file is closed at the first row group that brings it to this size (bytes, compressed).
+TARGET_FILE_BYTES = 128 * 1024 * 1024
+#: Rows handed to a reader at a time, unless it asks for another number.
+READ_BATCH_ROWS = 10_000
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9_.=-]+")
+
+
+def join(uri: str, *parts: str) -> str:
+    """A location below another one.
+
+    :param uri: a folder.
+    :param parts: names of folders or files below it.
+    """
+    return "/".join((uri.rstrip("/"), *parts))
+
+
+def run_folder(*, staging_uri: str, table: str, run_id: str, step: str) -> str:
+    """Where one step of one run stages its files: `<staging>/<table>/<run id made path-safe>/<step>`.
+
+    :param staging_uri: root of the staging store.
+    :param table: the object's table, `sf_user`.
+    :param run_id: Airflow's run id; whatever a path cannot hold is replaced, and a digest keeps ids apart.
+    :param step: `extract`, `validate` ….
+    """
+    return join(staging_uri, table, path_safe(run_id), step)
+
+
+def path_safe(name: str) -> str:
+    """A name that can be one folder on every store; two different names never become the same one.
+
+    :param name: any text.
+    """
+    safe = _UNSAFE.sub("-", name)[:120]
+    if safe == name and safe.strip("."):
+        return name
+    return f"{safe.strip('.')}-{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
+
+
+def write_parquet(
+    uri_folder: str, tables: Iterable[pa.Table | pa.RecordBatch], schema: pa.Schema, stem: str
+) -> list[str]:
+    """Write batches to Parquet as they come; one batch is held at a time and becomes one row group.
+
+    :param uri_folder: where to; created if need be.
+    :param tables: what to write, each with exactly this schema.
+    :param schema: the columns.
+    :param stem: files are called `<stem>-00000.parquet` and so on.
+    :return: URIs of the files, in order; none if there was no row.
+    :raises pa.ArrowInvalid: when a batch has another schema.
+    """
+    filesystem, path = _open(uri_folder)
+    filesystem.create_dir(path, recursive=True)
+    uris: list[str] = []
+    sink: pa.NativeFile | None = None
+    writer: pq.ParquetWriter | None = None
+    try:
+        for batch in tables:
+            if batch.num_rows == 0:
+                continue
+            if writer is None:
+                name = f"{stem}-{len(uris):05d}.parquet"
+                sink = filesystem.open_output_stream(f"{path}/{name}")
+                writer = pq.ParquetWriter(sink, schema, compression="snappy")
+                uris.append(join(uri_folder, name))
+            if isinstance(batch, pa.RecordBatch):
+                writer.write_batch(batch)
+            else:
+                writer.write_table(batch)
+            if sink is not None and sink.tell() >= TARGET_FILE_BYTES:
+                writer.close()
+                sink.close()
+                writer = sink = None
+    finally:
+        if writer is not None:
+            writer.close()
+        if sink is not None:
+            sink.close()
+    return uris
+
+
+def read_batches(
+    uris: Sequence[str], columns: Sequence[str] | None = None, *, batch_rows: int = READ_BATCH_ROWS
+) -> Iterator[pa.RecordBatch]:
+    """Stream Parquet files, one batch at a time.
+
+    :param uris: files, in the order in which to read them.
+    :param columns: which columns; all of them by default.
+    :param batch_rows: most rows in a batch.
+    :raises FileNotFoundError: when a file is not there (any more).
+    """
+    for uri in uris:
+        filesystem, path = _open(uri)
+        with filesystem.open_input_file(path) as source, pq.ParquetFile(source) as parquet:
+            yield from parquet.iter_batches(batch_size=batch_rows, columns=list(columns) if columns else None)
+
+
+def total_bytes(uris: Iterable[str]) -> int:
+    """Size of files that exist, in bytes.
+
+    :param uris: files.
+    """
+    total = 0
+    for uri in uris:
+        filesystem, path = _open(uri)
+        total += filesystem.get_file_info(path).size or 0
+    return total
+
+
+def remove(uri_folder: str) -> None:
+    """Remove a folder and everything in it; not being there is fine.
+
+    :param uri_folder: which folder.
+    """
+    filesystem, path = _open(uri_folder)
+    if filesystem.get_file_info(path).type == pafs.FileType.Directory:
+        filesystem.delete_dir(path)
+        log.debug("removed %s", uri_folder)
+
+
+def write_text(uri: str, text: str) -> None:
+    """Write a small UTF-8 file; its folder is created if need be.
+
+    :param uri: which file.
+    :param text: its content.
+    """
+    filesystem, path = _open(uri)
+    filesystem.create_dir(path.rsplit("/", 1)[0], recursive=True)
+    with filesystem.open_output_stream(path) as sink:
+        sink.write(text.encode("utf-8"))
+
+
+def read_text(uri: str) -> str | None:
+    """Content of a small UTF-8 file, None if it is not there.
+
+    :param uri: which file.
+    """
+    filesystem, path = _open(uri)
+    if filesystem.get_file_info(path).type != pafs.FileType.File:
+        return None
+    with filesystem.open_input_stream(path) as source:
+        return source.read().decode("utf-8")
+
+
+def find_files(uri_folder: str, name: str) -> list[str]:
+    """Every file of that name anywhere below a folder, sorted; none if the folder is not there.
+
+    :param uri_folder: where to look.
+    :param name: file name, without folders.
+    """
+    filesystem, path = _open(uri_folder)
+    found = filesystem.get_file_info(pafs.FileSelector(path, allow_not_found=True, recursive=True))
+    prefix = path.rstrip("/") + "/"
+    return sorted(
+        join(uri_folder, info.path.removeprefix(prefix))
+        for info in found
+        if info.type == pafs.FileType.File and info.base_name == name
+    )
+
+
+def _open(uri: str) -> tuple[pafs.FileSystem, str]:
+    if "://" in uri:
+        filesystem, path = pafs.FileSystem.from_uri(uri)
+        return filesystem, path.rstrip("/")
+    return pafs.LocalFileSystem(), str(Path(uri).absolute())

@@ -1,0 +1,1 @@
+"""Stand-ins that let the pipeline run on a laptop: never deployed."""

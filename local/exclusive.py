@@ -1,0 +1,36 @@
+"""One process at a time may own a laptop lake: two replays over one folder would run through each other."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+class LakeInUse(RuntimeError):
+    """Another process owns the lake. The message names it."""
+
+
+@contextmanager
+def only_one(root: Path, *, purpose: str) -> Iterator[None]:
+    """Own a folder until the block ends, or the process dies.
+
+    :param root: the folder that holds the lake.
+    :param purpose: what the owner does, for the message to others.
+    :raises LakeInUse: if somebody owns it.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    path = root / "in-use.lock"
+    with path.open("a+", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            owner = lock.read().strip() or "another process"
+            raise LakeInUse(f"{owner} is using {root.name}/. Wait for it to end, or stop it: `make down`.") from None
+        lock.truncate(0)
+        lock.write(f"{purpose} (process {os.getpid()})")
+        lock.flush()
+        yield

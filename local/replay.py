@@ -1,0 +1,160 @@
+"""`make run`: replay a scenario. The org lives through it, and the real DAGs run over every six-hour interval of it.
+
+The DAGs run inside this process, as `airflow dags test` runs them, so that dbt stays warm from task to task.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from local.airflow_home import PROJECT, AirflowHome
+from local.exclusive import LakeInUse, only_one
+from local.org.handle import OrgHandle, start_org
+from local.org.scenario import Run, Scenario, ScenarioError, load_scenario, six_hour_runs
+from local.progress import TaskLines, output_to
+from local.story import write as write_story
+
+if TYPE_CHECKING:
+    from airflow.sdk import DAG
+
+    from include.config.object_file import ObjectFile
+
+
+class ReplayFailed(RuntimeError):
+    """A DAG run of the replay failed; the message says which, why, and where its log is."""
+
+
+def replay(home: AirflowHome, scenario: Scenario, *, keep: bool, console: Console) -> None:
+    """Run a scenario's intervals and print the report.
+
+    :param home: where lake, org and Airflow live.
+    :param scenario: what happens in the org.
+    :param keep: go on from the lake and the org as they are; otherwise both begin empty.
+    :param console: where progress and report go.
+    :raises ReplayFailed: at the first DAG run that fails; the intervals before it stand.
+    """
+    if not keep:
+        for folder in (home.lake, home.org):
+            shutil.rmtree(folder, ignore_errors=True)
+    with start_org(home=home.org) as org:
+        loaded = org.load_events(scenario)
+        console.print(f"org {org.org_id} on loopback lives through {loaded:,} events of {scenario.path.name}")
+        variables = home.variables(org)
+        os.environ.update(variables)
+        sys.path[:0] = variables["PYTHONPATH"].split(os.pathsep)
+        home.prepare(variables, fresh=not keep)
+        dags = _load_dags(scenario)
+        run_ids = _run_all(dags, six_hour_runs(scenario), org, console)
+
+    from include.config.environment import current_environment
+    from local.report import print_report
+
+    console.print()
+    print_report(console, current_environment(), [object_file for object_file, _ in dags.values()], run_ids=run_ids)
+
+
+def _run_all(dags: dict[str, tuple[ObjectFile, DAG]], runs: list[Run], org: OrgHandle, console: Console) -> set[str]:
+    from airflow.sdk.listener import get_listener_manager
+
+    from local.task_listener import TaskListener
+
+    lines = TaskLines(console)
+    get_listener_manager().add_listener(TaskListener(lines))
+    run_ids = set()
+    for number, run in enumerate(runs, start=1):
+        org.set_clock(run.end)
+        for name, (_, dag) in dags.items():
+            refresh = name in run.full_refresh
+            console.print(
+                f"\n[bold]{number}/{len(runs)}  {dag.dag_id}[/]  {run.start:%Y-%m-%d %H:%M} → {run.end:%H:%M}"
+                f"{'  full refresh' if refresh else ''}"
+            )
+            run_ids.add(_run_one(dag, run, refresh=refresh, lines=lines))
+    return run_ids
+
+
+def _run_one(dag: DAG, run: Run, *, refresh: bool, lines: TaskLines) -> str:
+    began = time.monotonic()
+    dag_run: Any = dag.test(logical_date=run.end, run_after=run.end, run_conf={"full_refresh": refresh})
+    if str(getattr(dag_run.state, "value", dag_run.state)) != "success":
+        told = "\n".join(f"  {task}: {error}" for task, error in lines.failures) or "  no task said why"
+        raise ReplayFailed(f"{dag.dag_id} failed for the interval that ends at {run.end:%Y-%m-%d %H:%M}:\n{told}")
+    lines.console.print(f"    [dim]{time.monotonic() - began:.1f} s[/]")
+    return str(dag_run.run_id)
+
+
+def _load_dags(scenario: Scenario) -> dict[str, tuple[ObjectFile, DAG]]:
+    """The object file and DAG of every object that a scenario names."""
+    from airflow.dag_processing.dagbag import DagBag
+
+    from include.config.object_file import read_object_files
+
+    bag = DagBag(dag_folder=os.environ["AIRFLOW__CORE__DAGS_FOLDER"], include_examples=False)
+    if bag.import_errors:
+        raise ReplayFailed("the DAGs do not parse:\n" + "\n".join(bag.import_errors.values()))
+    by_object = {object_file.object: object_file for object_file in read_object_files().values()}
+    found = {}
+    for name in scenario.objects:
+        if name not in by_object:
+            raise ReplayFailed(
+                f"the scenario names {name}, but include/objects/ has no file for it; there are {', '.join(by_object)}"
+            )
+        found[name] = (by_object[name], bag.dags[by_object[name].dag_id])
+    return found
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command behind `make run`.
+
+    :return: 0; 1 where a DAG run failed; 2 where the scenario is wrong or the lake is in use.
+    """
+    parser = argparse.ArgumentParser(
+        prog="make run",
+        description="Replay a scenario of a simulated Salesforce org through the real pipeline, then report.",
+    )
+    parser.add_argument("--scenario", type=Path, help="JSON lines; default: one day of 5,000 users (SCENARIO=path)")
+    parser.add_argument("--keep", action="store_true", help="go on from the lake as it is (KEEP=1)")
+    parser.add_argument("--root", type=Path, default=PROJECT / ".local", help="where everything lives")
+    options = parser.parse_args(arguments)
+    home = AirflowHome(options.root)
+    problems = Console(stderr=True, highlight=False, soft_wrap=True)
+    began = time.monotonic()
+    try:
+        with only_one(home.root, purpose="make run"):
+            scenario = load_scenario(options.scenario or write_story(home.root / "default_scenario.jsonl"))
+            if not scenario.events:
+                problems.print(f"{scenario.path} holds no event: there is nothing to run", style="red", markup=False)
+                return 2
+            log = home.logs / "run.log"
+            log.unlink(missing_ok=True)
+            with output_to(log) as console:
+                replay(home, scenario, keep=options.keep, console=console)
+    except (ScenarioError, LakeInUse, OSError) as problem:
+        problems.print(str(problem), style="red", markup=False)
+        return 2
+    except ReplayFailed as problem:
+        problems.print(str(problem), style="red", markup=False)
+        problems.print(f"The whole log: {_shown(home.logs / 'run.log')}")
+        return 1
+    problems.print(
+        f"\nDone in {time.monotonic() - began:.0f} s. Ask the lake yourself: "
+        'make sql Q="select * from sf_curated.dim_sf_user_scd limit 5"',
+        style="dim",
+    )
+    return 0
+
+
+def _shown(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+if __name__ == "__main__":
+    sys.exit(main())

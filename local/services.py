@@ -1,0 +1,206 @@
+"""`make up` and `make down`: Airflow's UI, scheduler and triggerer over the simulated org, in the background."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import requests
+
+from local.airflow_home import PROJECT, AirflowHome
+from local.exclusive import LakeInUse, only_one
+from local.org.handle import OrgHandle, start_org
+from local.org.scenario import load_scenario
+from local.story import write as write_story
+
+USER = "admin"
+_CLOCK_STEP = 5.0
+_STOP_WITHIN = 30.0
+
+
+def up(home: AirflowHome, *, port: int, within: float = 180.0) -> int:
+    """Start the services in the background and wait until Airflow answers.
+
+    :param port: port of Airflow's UI on loopback.
+    :param within: seconds to wait.
+    :return: 0; 1 where they did not start; 2 where something else uses the lake or the port.
+    """
+    running = _state(home)
+    if running:
+        print(_welcome(home, running["port"]))
+        return 0
+    if not _is_free(port):
+        print(f"port {port} is taken; give another one: make up PORT={port + 1}", file=sys.stderr)
+        return 2
+    home.logs.mkdir(parents=True, exist_ok=True)
+    log = home.logs / "up.log"
+    with log.open("w") as sink:
+        supervisor = subprocess.Popen(
+            [sys.executable, "-m", "local.services", "supervise", "--root", str(home.root), "--port", str(port)],
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            cwd=home.project,
+        )
+    print("starting Airflow and the simulated org …", flush=True)
+    deadline = time.monotonic() + within
+    while time.monotonic() < deadline:
+        if supervisor.poll() is not None:
+            print(f"it did not start; the end of {log.name}:\n{_tail(log)}", file=sys.stderr)
+            return supervisor.returncode or 1
+        if _is_healthy(port):
+            print(_welcome(home, port))
+            return 0
+        time.sleep(1)
+    print(f"Airflow has not answered within {within:.0f} s; the end of {log.name}:\n{_tail(log)}", file=sys.stderr)
+    down(home)
+    return 1
+
+
+def down(home: AirflowHome) -> int:
+    """Stop what `up` started; says so where nothing runs.
+
+    :return: 0.
+    """
+    running = _state(home)
+    if not running:
+        print("nothing is running")
+        return 0
+    pid = running["pid"]
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + _STOP_WITHIN
+    while _alive(pid) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    if _alive(pid):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGKILL)
+    _state_file(home).unlink(missing_ok=True)
+    print("stopped")
+    return 0
+
+
+def supervise(home: AirflowHome, *, port: int) -> int:
+    """Run org and Airflow until told to stop. This is the process that owns the lake.
+
+    :param port: port of Airflow's UI.
+    """
+    stopping = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.append(True))
+    with only_one(home.root, purpose="make up"), start_org(home=home.org) as org:
+        if org.stats()["events"] == 0:
+            org.load_events(load_scenario(write_story(home.root / "default_scenario.jsonl")))
+        variables = home.variables(
+            org,
+            extra={
+                "AIRFLOW__API__PORT": str(port),
+                "AIRFLOW__API__BASE_URL": f"http://127.0.0.1:{port}",
+                "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{port}/execution/",
+                "SF_HISTORY_DBT_EXECUTION": os.environ.get("SF_HISTORY_DBT_EXECUTION", "watcher"),
+            },
+        )
+        home.prepare(variables, fresh=False)
+        airflow = subprocess.Popen(
+            [sys.executable, "-m", "airflow", "standalone"],
+            env={**os.environ, **variables, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+            cwd=home.project,
+        )
+        _state_file(home).write_text(json.dumps({"pid": os.getpid(), "port": port}), encoding="utf-8")
+        try:
+            while airflow.poll() is None and not stopping:
+                _follow_the_wall_clock(org)
+                time.sleep(_CLOCK_STEP if not stopping else 0)
+        finally:
+            _state_file(home).unlink(missing_ok=True)
+            airflow.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                airflow.wait(timeout=_STOP_WITHIN / 2)
+            airflow.kill()
+    return 0 if stopping else 1
+
+
+def _follow_the_wall_clock(org: OrgHandle) -> None:
+    """Runs that people trigger end now; the org's clock has to agree."""
+    org.set_clock(datetime.now(UTC).replace(microsecond=0))
+
+
+def _welcome(home: AirflowHome, port: int) -> str:
+    passwords = home.folder / "simple_auth_manager_passwords.json.generated"
+    password = json.loads(passwords.read_text(encoding="utf-8"))[USER] if passwords.exists() else "(see up.log)"
+    return (
+        f"Airflow     http://127.0.0.1:{port}\n"
+        f"login       {USER} / {password}\n"
+        f"DAGs        sf_user_pipeline, sf_account_pipeline (switch one on, or trigger it with the form)\n"
+        f"stop        make down"
+    )
+
+
+def _state_file(home: AirflowHome) -> Path:
+    return home.root / "up.json"
+
+
+def _state(home: AirflowHome) -> dict[str, int] | None:
+    try:
+        state: dict[str, int] = json.loads(_state_file(home).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return state if _alive(state["pid"]) else None
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+def _is_healthy(port: int) -> bool:
+    try:
+        answer = requests.get(f"http://127.0.0.1:{port}/api/v2/monitor/health", timeout=2)
+        return answer.ok and answer.json()["scheduler"]["status"] == "healthy"
+    except (requests.RequestException, ValueError, KeyError):
+        return False
+
+
+def _tail(log: Path, lines: int = 25) -> str:
+    return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
+
+
+def main() -> int:
+    """The command behind `make up` and `make down`."""
+    parser = argparse.ArgumentParser(prog="python -m local.services", description=__doc__)
+    parser.add_argument("command", choices=["up", "down", "supervise"])
+    parser.add_argument("--root", type=Path, default=PROJECT / ".local", help="where everything lives")
+    parser.add_argument("--port", type=int, default=8080, help="port of Airflow's UI on loopback")
+    options = parser.parse_args()
+    home = AirflowHome(options.root)
+    try:
+        if options.command == "up":
+            return up(home, port=options.port)
+        if options.command == "down":
+            return down(home)
+        return supervise(home, port=options.port)
+    except LakeInUse as problem:
+        print(problem, file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

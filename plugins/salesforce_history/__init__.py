@@ -1,0 +1,1 @@
+"""Everything of the pipeline that imports Airflow: connections, operators, the Cosmos group and the DAG itself."""

@@ -1,0 +1,37 @@
+"""From Airflow's connections to the two clients the pipeline uses. The only place that touches secrets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow.providers.apache.iceberg.hooks.iceberg import IcebergHook
+from airflow.providers.salesforce.hooks.salesforce import SalesforceHook
+
+from include.salesforce.client import SalesforceClient
+from include.salesforce.http import http_session
+
+if TYPE_CHECKING:
+    from pyiceberg.catalog import Catalog
+    from simple_salesforce import Salesforce
+
+
+def salesforce_client(conn_id: str) -> SalesforceClient:
+    """A client of the org behind an Airflow connection.
+
+    Each login builds a fresh hook, so that a rotated secret is read again.
+
+    :param conn_id: Airflow connection of type salesforce.
+    """
+
+    def connect() -> Salesforce:
+        return SalesforceHook(salesforce_conn_id=conn_id, session=http_session()).get_conn()
+
+    return SalesforceClient(connect)
+
+
+def lake_catalog(conn_id: str) -> Catalog:
+    """The Iceberg catalog behind an Airflow connection: Glue in the cloud, SQLite on a laptop.
+
+    :param conn_id: Airflow connection of type iceberg; its extra holds pyiceberg's catalog properties.
+    """
+    return IcebergHook(iceberg_conn_id=conn_id).get_conn()

@@ -1,0 +1,138 @@
+"""The only place that configures Cosmos: which dbt nodes an object has, and how they run.
+
+Nodes come from a manifest built beforehand (`make manifest`, the Dockerfile, the MWAA bundle), so that parsing a DAG
+never starts dbt.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk import Context
+from airflow.sdk.exceptions import AirflowSkipException
+from cosmos import DbtTaskGroup, ExecutionConfig, ProfileConfig, ProjectConfig, RenderConfig
+from cosmos.constants import ExecutionMode, InvocationMode, LoadMode, TestBehavior
+from cosmos.operators.local import DbtBuildLocalOperator
+
+from include.config.environment import Environment
+from include.config.object_file import ObjectFile
+
+PROFILE = "sf_history"
+
+#: Unit tests prove the SQL when it is written; a run has nothing to learn from them.
+_ENVIRONMENT = {"DBT_EXCLUDE_RESOURCE_TYPES": "unit_test", "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"}
+
+
+class ManifestMissing(FileNotFoundError):
+    """The dbt project has no manifest, so its nodes cannot be shown as tasks."""
+
+
+def manifest_path(environment: Environment) -> Path:
+    """Where the dbt manifest is.
+
+    :raises ManifestMissing: saying how to build it.
+    """
+    path = environment.dbt_project / "target" / "manifest.json"
+    if not path.is_file():
+        raise ManifestMissing(f"no dbt manifest at {path}. Build it with `make manifest` before the DAGs are parsed.")
+    return path
+
+
+def dbt_task_group(object_file: ObjectFile, environment: Environment, *, group_id: str) -> DbtTaskGroup:
+    """One task group a dbt model of the object: the model, then its tests.
+
+    Tests that have several parents (the cross-check of dimension and snapshot) run on their own after all of them.
+
+    :param object_file: its nodes carry the tag `sf_<noun>`.
+    :param group_id: id of the outer group.
+    """
+    watcher = environment.dbt_execution == "watcher"
+    return DbtTaskGroup(
+        group_id=group_id,
+        project_config=ProjectConfig(
+            dbt_project_path=environment.dbt_project,
+            manifest_path=manifest_path(environment),
+            project_name="sf_history",
+            env_vars=_variables(environment),
+            install_dbt_deps=False,
+        ),
+        profile_config=_profile(environment),
+        execution_config=ExecutionConfig(
+            execution_mode=ExecutionMode.WATCHER if watcher else ExecutionMode.LOCAL,
+            **_invocation(environment),
+        ),
+        render_config=RenderConfig(
+            load_method=LoadMode.DBT_MANIFEST,
+            select=[f"tag:{object_file.table}"],
+            test_behavior=TestBehavior.AFTER_EACH,
+            should_detach_multiple_parents_tests=True,
+            emit_datasets=False,
+        ),
+        operator_args={"append_env": True, "pool": environment.dbt_pool},
+    )
+
+
+class RebuildHistoryOperator(DbtBuildLocalOperator):
+    """One dbt build of the object's models in which every record's history is worked out anew from the changes log.
+
+    Skips itself where no dbt model failed: what stopped the run then happened before the history, or after it.
+
+    :param object_file: whose models.
+    :param group_id: the Cosmos group whose failures it makes good.
+    """
+
+    def __init__(self, *, object_file: ObjectFile, environment: Environment, group_id: str, **kwargs: Any) -> None:
+        super().__init__(
+            project_dir=str(environment.dbt_project),
+            profile_config=_profile(environment),
+            select=f"tag:{object_file.table}",
+            exclude="resource_type:snapshot",
+            full_refresh=True,
+            install_deps=False,
+            append_env=True,
+            env=_variables(environment),
+            pool=environment.dbt_pool,
+            emit_datasets=False,
+            **_invocation(environment),
+            **kwargs,
+        )
+        self.group_id = group_id
+
+    def execute(self, context: Context, **kwargs: Any) -> Any:
+        """Build, if there is something to make good."""
+        states = context["ti"].get_task_states(
+            dag_id=self.dag_id, task_group_id=self.group_id, run_ids=[context["run_id"]]
+        )[context["run_id"]]
+        if not any(state == "failed" and can_be_rebuilt(task) for task, state in states.items()):
+            raise AirflowSkipException("no dbt model failed: there is no history to rebuild")
+        return super().execute(context, **kwargs)
+
+
+def can_be_rebuilt(task_id: str) -> bool:
+    """Whether a rebuild of the history makes a failed task good: every dbt model and test, but not a snapshot.
+
+    :param task_id: a task of the Cosmos group.
+    """
+    return "snapshot" not in task_id
+
+
+def _variables(environment: Environment) -> dict[str, str]:
+    return {**environment.dbt_variables(), **_ENVIRONMENT}
+
+
+def _profile(environment: Environment) -> ProfileConfig:
+    return ProfileConfig(
+        profile_name=PROFILE,
+        target_name=environment.dbt_target,
+        profiles_yml_filepath=environment.dbt_project / "profiles.yml",
+    )
+
+
+def _invocation(environment: Environment) -> dict[str, Any]:
+    if environment.dbt_executable:
+        return {
+            "invocation_mode": InvocationMode.SUBPROCESS,
+            "dbt_executable_path": environment.dbt_executable,
+        }
+    return {"invocation_mode": InvocationMode.DBT_RUNNER}

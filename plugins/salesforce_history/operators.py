@@ -1,0 +1,195 @@
+"""The pipeline's own operators. Each is a thin shell: read what XCom says, call `include`, return a manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from airflow.sdk import BaseOperator, Context
+from airflow.sdk.exceptions import AirflowFailException
+
+from include.config.environment import current_environment
+from include.config.object_file import ObjectFile
+from include.lake.names import RawTables
+from include.lake.upsert import upsert
+from include.lake.version_counts import current_snapshot_id
+from include.lake.watermark import read_lake_state, refuse_foreign_org
+from include.quality.quarantine import write_quarantine
+from include.quality.validation import validate
+from include.salesforce.extraction import extract
+from include.salesforce.read_plan import make_read_plan
+from include.salesforce.window import RunRequest, plan_window
+from include.staging.manifest import ExtractionManifest, ReadPlan, ValidationManifest
+from include.staging.store import run_folder
+from salesforce_history.connections import lake_catalog, salesforce_client
+from salesforce_history.params import moment
+
+#: XCom key of upsert_raw: the dimension's snapshot before dbt ran, with which publish_metrics compares.
+DIMENSION_SNAPSHOT = "dimension_snapshot"
+
+
+class ObjectOperator(BaseOperator):
+    """What the operators share: the object they are about.
+
+    :param object_file: the validated object file.
+    """
+
+    ui_color = "#d8ecff"
+
+    def __init__(self, *, object_file: ObjectFile, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.object_file = object_file
+
+    def execute(self, context: Context) -> Any:
+        """Do the work; a problem that a retry cannot cure fails the task at once, with its remedy as the message."""
+        try:
+            return self.work(context)
+        except CANNOT_BE_RETRIED as problem:
+            self.log.error("%s", problem)
+            raise AirflowFailException(str(problem)) from problem
+
+    def work(self, context: Context) -> Any:
+        """What the operator does.
+
+        :return: a manifest as plain JSON, for XCom.
+        """
+        raise NotImplementedError
+
+
+class CheckSourceOperator(ObjectOperator):
+    """Ask before reading: does the login work, is there quota, which fields are there, which window is due?
+
+    Returns a `ReadPlan`. Refuses a connection to another org than the lake's.
+    """
+
+    def work(self, context: Context) -> dict[str, Any]:
+        environment = current_environment()
+        client = salesforce_client(environment.salesforce_conn_id)
+        state = read_lake_state(lake_catalog(environment.iceberg_conn_id), RawTables.of(self.object_file, environment))
+        refuse_foreign_org(state, org_id=client.org_id, table=self.object_file.table)
+        window = plan_window(
+            run_request(context),
+            watermark=state.watermark,
+            last_full_refresh=state.last_full_refresh,
+            lake_is_empty=state.is_empty,
+            lookback=self.object_file.lookback,
+            full_refresh_every=self.object_file.full_refresh_every,
+            now=client.now,
+        )
+        self.log.info("window [%s, %s): %s", window.start or "the beginning", window.end, window.reason)
+        plan = make_read_plan(client, self.object_file, run_id=context["run_id"], window=window)
+        return plan.model_dump(mode="json")
+
+
+class ExtractOperator(ObjectOperator):
+    """Read the window from Salesforce into staged Parquet, and prove that the read was complete.
+
+    :param plan: the `ReadPlan` of check_source.
+    """
+
+    template_fields: Sequence[str] = ("plan",)
+
+    def __init__(self, *, plan: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.plan = plan
+
+    def work(self, context: Context) -> dict[str, Any]:
+        environment = current_environment()
+        plan = ReadPlan.model_validate(self.plan)
+        manifest = extract(
+            salesforce_client(environment.salesforce_conn_id),
+            plan,
+            self.object_file,
+            run_folder(environment.staging_uri, self.object_file.table, plan.run_id, "extract"),
+        )
+        return manifest.model_dump(mode="json")
+
+
+class ValidateOperator(ObjectOperator):
+    """Accept or quarantine every staged record; stop the run if too many are rejected.
+
+    :param extraction: the `ExtractionManifest` of extract.
+    """
+
+    template_fields: Sequence[str] = ("extraction",)
+
+    def __init__(self, *, extraction: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.extraction = extraction
+
+    def work(self, context: Context) -> dict[str, Any]:
+        environment = current_environment()
+        extraction = ExtractionManifest.model_validate(self.extraction)
+        result = validate(
+            extraction,
+            self.object_file,
+            run_folder(environment.staging_uri, self.object_file.table, extraction.plan.run_id, "validate"),
+        )
+        write_quarantine(
+            lake_catalog(environment.iceberg_conn_id),
+            RawTables.of(self.object_file, environment).quarantine,
+            result.rejects,
+            run_id=extraction.plan.run_id,
+        )
+        result.gate()
+        return result.manifest.model_dump(mode="json")
+
+
+class IcebergUpsertOperator(ObjectOperator):
+    """Append what is new to the changes log, then bring the mirror and its watermark forward in one commit.
+
+    :param validation: the `ValidationManifest` of validate.
+    """
+
+    template_fields: Sequence[str] = ("validation",)
+
+    def __init__(self, *, validation: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.validation = validation
+
+    def work(self, context: Context) -> dict[str, Any]:
+        environment = current_environment()
+        catalog = lake_catalog(environment.iceberg_conn_id)
+        manifest = upsert(
+            catalog,
+            self.object_file,
+            environment,
+            ValidationManifest.model_validate(self.validation),
+        )
+        context["ti"].xcom_push(
+            key=DIMENSION_SNAPSHOT,
+            value=current_snapshot_id(catalog, f"{environment.curated_namespace}.{self.object_file.dimension}"),
+        )
+        self.log.info(
+            "%s: %d observations logged (%d deletions), mirror +%d ~%d, %d rows; watermark %s",
+            manifest.table,
+            manifest.logged,
+            manifest.deleted,
+            manifest.inserted,
+            manifest.updated,
+            manifest.mirror_rows,
+            manifest.watermark,
+        )
+        return manifest.model_dump(mode="json")
+
+
+def run_request(context: Context) -> RunRequest:
+    """What Airflow knows about a run, in the words of the window's planning.
+
+    Asset-triggered runs and whatever else Airflow may invent go on from the watermark, as manual ones do.
+
+    :param context: the task's context; `logical_date` and the data interval may be absent.
+    """
+    dag_run = context["dag_run"]
+    run_type = str(getattr(dag_run.run_type, "value", dag_run.run_type))
+    params = context["params"]
+    start, end = dag_run.data_interval_start, dag_run.data_interval_end
+    return RunRequest(
+        kind="scheduled" if run_type == "scheduled" else "backfill" if run_type == "backfill" else "manual",
+        run_after=dag_run.run_after,
+        logical_date=dag_run.logical_date,
+        interval=(start, end) if start and end else None,
+        since=moment(params, "since"),
+        until=moment(params, "until"),
+        full_refresh=bool(params.get("full_refresh")),
+    )

@@ -1,0 +1,119 @@
+"""The end of a run: rebuild the history once if it failed, then say what the run did, or that it published nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk import Context
+from airflow.sdk.exceptions import AirflowException
+
+from include.config.environment import current_environment
+from include.lake.run_log import record_run
+from include.lake.version_counts import count_versions
+from include.staging.manifest import UpsertManifest, ValidationManifest
+from salesforce_history.connections import lake_catalog
+from salesforce_history.dbt_group import can_be_rebuilt
+from salesforce_history.operators import DIMENSION_SNAPSHOT, ObjectOperator
+
+
+class HistoryNotPublished(AirflowException):
+    """The run ends without having published the history. The message names what failed."""
+
+
+class PublishMetricsOperator(ObjectOperator):
+    """Record the run in `sf_ops.pipeline_runs`; fail the run if its history was not published.
+
+    Runs whatever became of the tasks before it, because a failed run is recorded too, and because a rebuild that
+    succeeded makes good a dbt task that failed.
+
+    :param dbt_group: id of the Cosmos group.
+    :param validate_task: task id whose XCom is the `ValidationManifest`.
+    :param upsert_task: task id whose XCom is the `UpsertManifest`.
+    :param rebuild_task: task id of the rebuild.
+    """
+
+    def __init__(
+        self, *, dbt_group: str, validate_task: str, upsert_task: str, rebuild_task: str, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.dbt_group = dbt_group
+        self.validate_task = validate_task
+        self.upsert_task = upsert_task
+        self.rebuild_task = rebuild_task
+
+    def work(self, context: Context) -> dict[str, Any]:
+        environment = current_environment()
+        states = context["ti"].get_task_states(dag_id=self.dag_id, run_ids=[context["run_id"]])[context["run_id"]]
+        failed = sorted(task for task, state in states.items() if state == "failed" and task != self.task_id)
+        rebuilt = states.get(self.rebuild_task) == "success"
+        beyond_repair = [
+            task for task in failed if not (rebuilt and can_be_rebuilt(task) and task.startswith(self.dbt_group))
+        ]
+        published = not beyond_repair
+        catalog = lake_catalog(environment.iceberg_conn_id)
+        row: dict[str, Any] = {
+            "run_id": context["run_id"],
+            "object": self.object_file.object,
+            "environment": environment.name,
+            "state": "success" if published else "failed",
+            "history_rebuilt": rebuilt,
+            "failed_tasks": ", ".join(failed) or None,
+            **self._reading(context["ti"].xcom_pull(task_ids=self.validate_task)),
+            **self._writing(context["ti"].xcom_pull(task_ids=self.upsert_task)),
+        }
+        if published:
+            counts = count_versions(
+                catalog,
+                f"{environment.curated_namespace}.{self.object_file.dimension}",
+                before=context["ti"].xcom_pull(task_ids=self.upsert_task, key=DIMENSION_SNAPSHOT),
+            )
+            row |= {
+                "versions_opened": counts.opened,
+                "versions_closed": counts.closed,
+                "versions_deleted": counts.deleted,
+                "versions": counts.versions,
+                "records": counts.current,
+            }
+        record_run(catalog, environment.operations_namespace, row)
+        if not published:
+            raise HistoryNotPublished(
+                f"{self.object_file.object}: {', '.join(failed)} failed, so this run published no history. Readers see "
+                "the state of the last good run, and nothing that was logged is lost. Open the failed task's log for "
+                "the cause and its remedy, then clear that task: everything after it runs again."
+            )
+        summary = {name: value for name, value in row.items() if isinstance(value, int) and not isinstance(value, bool)}
+        self.log.info(
+            "%s: %s", self.object_file.object, ", ".join(f"{name} {value:,}" for name, value in summary.items())
+        )
+        return summary
+
+    def _reading(self, validation: Any) -> dict[str, Any]:
+        if not validation:
+            return {}
+        manifest = ValidationManifest.model_validate(validation)
+        extraction = manifest.extraction
+        window = extraction.plan.window
+        return {
+            "kind": window.kind,
+            "full_refresh": window.full_refresh,
+            "window_start": window.start,
+            "window_end": window.end,
+            "api": extraction.plan.api,
+            "rows_extracted": extraction.stats.rows,
+            "rows_accepted": manifest.accepted,
+            "rows_quarantined": manifest.rejected,
+            "api_calls": extraction.stats.api_calls,
+            "bytes_received": extraction.stats.bytes_received,
+            "extraction_seconds": extraction.stats.seconds,
+        }
+
+    def _writing(self, upsert: Any) -> dict[str, Any]:
+        if not upsert:
+            return {}
+        manifest = UpsertManifest.model_validate(upsert)
+        return {
+            "observations_logged": manifest.logged,
+            "deletions_found": manifest.deleted,
+            "mirror_rows": manifest.mirror_rows,
+            "watermark": manifest.watermark,
+        }

@@ -1,0 +1,121 @@
+"""Object files: what they mean, and what a wrong one says."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from include.config.object_file import ObjectFileError, read_object_file, read_object_files
+
+MINIMAL: dict[str, Any] = {
+    "version": 1,
+    "object": "Contact",
+    "fields": ["Id", "Name", "LastModifiedDate", "SystemModstamp"],
+    "tracked": ["Name"],
+}
+
+
+def written(folder: Path, document: Any, name: str = "contact.yml") -> Path:
+    path = folder / name
+    path.write_text(document if isinstance(document, str) else yaml.safe_dump(document), encoding="utf-8")
+    return path
+
+
+def test_user_is_what_the_owners_of_the_data_asked_for() -> None:
+    user = read_object_files()["user"]
+    assert (user.object, user.table, user.dimension, user.dag_id) == (
+        "User",
+        "sf_user",
+        "dim_sf_user_scd",
+        "sf_user_pipeline",
+    )
+    assert user.columns == (
+        "id",
+        "name",
+        "division",
+        "audit_phase__c",
+        "lastmodifieddate",
+        "systemmodstamp",
+        "isactive",
+        "isdeleted",
+        "createddate",
+    )
+    assert user.tracked == ("Division", "Audit_Phase__c")
+    assert (user.required, user.unique) == (("Id", "Name"), ("Id",))
+    assert user.accepted_values["Division"] == ("North", "South", "East", "West", "Central")
+    assert user.accepted_values["Audit_Phase__c"] == ("Phase1", "Phase2", "Phase3", "Complete")
+    assert user.expected_rows is not None
+    assert (user.expected_rows.minimum, user.expected_rows.maximum) == (4000, 6000)
+    assert (user.max_error_percent, user.batch_size, user.lookback) == (5, 10_000, timedelta(hours=1))
+    assert user.cron == "0 */6 * * *"
+
+
+def test_defaults_of_a_minimal_file(tmp_path: Path) -> None:
+    contact = read_object_file(written(tmp_path, MINIMAL))
+    assert (contact.table, contact.noun, contact.cursor_column) == ("sf_contact", "contact", "systemmodstamp")
+    assert contact.columns[-1] == "isdeleted"
+    assert contact.full_refresh_every == timedelta(days=7)
+
+
+def test_the_cursor_falls_back_to_last_modified_date(tmp_path: Path) -> None:
+    without = {**MINIMAL, "fields": ["Id", "Name", "LastModifiedDate"]}
+    assert read_object_file(written(tmp_path, without)).cursor_column == "lastmodifieddate"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"version": 2}, ["version", "2"]),
+        ({"object": "Drop Table"}, ["object", "Drop Table"]),
+        ({"fields": []}, ["fields"]),
+        (
+            {"fields": ["Id", "Name", "NAME", "LastModifiedDate", "SystemModstamp"]},
+            ["NAME and Name are the same field"],
+        ),
+        ({"fields": ["Name", "LastModifiedDate", "SystemModstamp"]}, ["fields must list Id"]),
+        ({"tracked": []}, ["tracked"]),
+        ({"tracked": ["Divsion"]}, ["tracked names Divsion, which fields does not list"]),
+        ({"required": ["Name"]}, ["required must list Id"]),
+        ({"schedule": "sometimes"}, ["schedule", "sometimes", "hourly, every_six_hours, daily, weekly"]),
+        ({"lookback": "1 fortnight"}, ["lookback", "1 fortnight", "90s, 30m, 1h or 7d"]),
+        ({"max_error_percent": 101}, ["max_error_percent", "101"]),
+        ({"batch_size": 0}, ["batch_size", "0"]),
+        ({"expected_rows": {"typical": 9, "minimum": 10, "maximum": 20}}, ["expected_rows", "minimum <= typical"]),
+        ({"dimension_names": {"Id": "x", "Name": "x"}}, ["dimension_names gives x to more than one field"]),
+        ({"colour": "red"}, ["colour", "is not a key", "allowed are version, object"]),
+    ],
+)
+def test_a_wrong_file_names_file_key_value_and_what_is_allowed(
+    tmp_path: Path, change: dict[str, Any], words: list[str]
+) -> None:
+    with pytest.raises(ObjectFileError) as refused:
+        read_object_file(written(tmp_path, {**MINIMAL, **change}))
+    for word in ["contact.yml", *words]:
+        assert word in str(refused.value)
+
+
+def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
+    with pytest.raises(ObjectFileError, match="2 problem"):
+        read_object_file(written(tmp_path, {**MINIMAL, "batch_size": 0, "max_error_percent": -1}))
+
+
+@pytest.mark.parametrize("document", ["- a list", "fields: [", "42"])
+def test_what_is_no_mapping_is_refused(tmp_path: Path, document: str) -> None:
+    with pytest.raises(ObjectFileError, match=r"contact\.yml"):
+        read_object_file(written(tmp_path, document))
+
+
+def test_two_files_for_one_object_are_refused(tmp_path: Path) -> None:
+    written(tmp_path, MINIMAL)
+    written(tmp_path, {**MINIMAL, "table": "sf_contact_too"}, "twin.yml")
+    with pytest.raises(ObjectFileError, match="another file too"):
+        read_object_files(tmp_path)
+
+
+def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ObjectFileError, match="no object file"):
+        read_object_files(tmp_path)
