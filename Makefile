@@ -60,7 +60,7 @@ validate-schema: $(READY) ## hold an object file against the running org (OBJECT
 
 .PHONY: extraction-stats
 extraction-stats: $(READY) ## rows, bytes, API calls and seconds of a run (OBJECT=user RUN_ID=…)
-	@$(BIN)/python -m local.ask extraction-stats $(if $(OBJECT),"$$OBJECT",user) $(if $(RUN_ID),"$$RUN_ID")
+	@$(BIN)/python -m local.ask extraction-stats $(if $(OBJECT),"$$OBJECT",user) $(if $(RUN_ID),--run-id "$$RUN_ID")
 
 .PHONY: test
 test: $(READY) $(MANIFEST) ## every test (ARGS="-k name" for some)
@@ -76,7 +76,7 @@ lint: $(READY) $(MANIFEST) ## ruff, mypy, sqlfluff, yamllint
 
 .PHONY: lock
 lock: $(READY) ## resolve requirements-dev.txt anew into requirements.lock
-	$(BIN)/uv pip compile requirements-dev.txt --output-file requirements.lock --no-header --python-version 3.11 --upgrade --quiet
+	$(BIN)/uv pip compile requirements-dev.txt --output-file requirements.lock --no-header --python-version 3.11 --constraint constraints.txt --upgrade --quiet
 
 .PHONY: clean
 clean: ## remove the lake, the org and Airflow's home; `make clean ALL=1` the virtualenv as well

@@ -45,7 +45,7 @@ def replay(home: AirflowHome, scenario: Scenario, *, keep: bool, console: Consol
         for folder in (home.lake, home.org):
             shutil.rmtree(folder, ignore_errors=True)
     with start_org(home=home.org) as org:
-        loaded = org.load_events(scenario)
+        loaded = org.load_events(scenario)["read"]
         console.print(f"org {org.org_id} on loopback lives through {loaded:,} events of {scenario.path.name}")
         variables = home.variables(org)
         os.environ.update(variables)

@@ -15,7 +15,7 @@ from rich.text import Text
 from include.config.environment import Environment
 from include.config.object_file import ObjectFile
 from include.lake.run_log import read_runs
-from local.lake.catalog import open_catalog
+from local.lake.catalog import lake_folder
 
 _STYLES = ("cyan", "magenta", "green", "yellow", "blue", "red")
 
@@ -29,7 +29,7 @@ def print_report(
     :param run_ids: Airflow run ids of this call.
     :param people: how many records' timelines are shown.
     """
-    catalog = open_catalog(environment.lake)
+    catalog = lake_folder(environment.lake).open_catalog()
     runs = read_runs(catalog, environment.operations_namespace)
     console.print(_runs_table(runs.filter(pc.is_in(runs["run_id"], value_set=pa.array(sorted(run_ids), pa.string())))))
     for object_file in objects:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import pyarrow as pa
 
 #: Column type → Arrow type. Salesforce datetimes are UTC with one-second resolution; kept at microseconds.
@@ -25,6 +27,15 @@ _BY_SALESFORCE_TYPE = {
     "percent": "double",
 }
 
+#: What the fields that every object shares are, for an org that does not show one of them.
+_SHARED_COLUMNS = {
+    "createddate": "timestamptz",
+    "lastmodifieddate": "timestamptz",
+    "systemmodstamp": "timestamptz",
+    "isactive": "boolean",
+    "isdeleted": "boolean",
+}
+
 #: Types whose values are not one value: compound fields and blobs. Bulk API 2.0 refuses them.
 UNREADABLE_TYPES = frozenset({"address", "location", "base64", "complexvalue"})
 
@@ -36,3 +47,15 @@ def column_type(salesforce_type: str) -> str:
     :return: a key of `COLUMN_TYPES`; everything that is not a number, a date or a flag is a string.
     """
     return _BY_SALESFORCE_TYPE.get(salesforce_type, "string")
+
+
+def staged_schema(columns: Sequence[str], column_types: Mapping[str, str]) -> pa.Schema:
+    """Schema of staged Parquet: the source columns in the object file's order, all nullable.
+
+    :param columns: `ObjectFile.columns`.
+    :param column_types: column → key of `COLUMN_TYPES`, for the fields that are read. The type of a field that the org
+        does not show is known only for those that every object shares; any other is staged as an all-null string.
+    """
+    return pa.schema(
+        [(name, COLUMN_TYPES[column_types.get(name) or _SHARED_COLUMNS.get(name, "string")]) for name in columns]
+    )

@@ -62,6 +62,7 @@ class ReadPlan(_Manifest):
     :param absent: fields of the object file that the org does not show, and that may be missing.
     :param has_is_deleted: the object has IsDeleted and is read with queryAll.
     :param cursor: API name of the cursor field.
+    :param created: API name of CreatedDate where the org can filter by it: bounds a full refresh; None: unbounded.
     :param api: REST or Bulk 2.0.
     :param estimated_rows: Salesforce's own count for the window at planning.
     :param planned_at: the org's clock when the plan was made.
@@ -76,6 +77,7 @@ class ReadPlan(_Manifest):
     absent: tuple[str, ...] = ()
     has_is_deleted: bool
     cursor: str
+    created: str | None = None
     api: Api
     estimated_rows: int
     planned_at: AwareDatetime

@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from airflow.sdk import BaseOperator, Context
 from airflow.sdk.exceptions import AirflowFailException
 
-from include.config.environment import current_environment
+from include.config.environment import Environment, current_environment
 from include.config.object_file import ObjectFile
+from include.lake.absence import SuspiciousRead
 from include.lake.names import RawTables
+from include.lake.schema_growth import IncompatibleColumn
 from include.lake.upsert import upsert
 from include.lake.version_counts import current_snapshot_id
-from include.lake.watermark import read_lake_state, refuse_foreign_org
+from include.lake.watermark import ForeignOrg, read_lake_state, refuse_foreign_org
 from include.quality.quarantine import write_quarantine
-from include.quality.validation import validate
+from include.quality.validation import TooManyRejects, validate
+from include.salesforce.errors import (
+    BulkJobFailed,
+    IncompleteRead,
+    QueryCursorLost,
+    QueryTooSlow,
+    SalesforceProblem,
+    SourceUnavailable,
+)
 from include.salesforce.extraction import extract
 from include.salesforce.read_plan import make_read_plan
-from include.salesforce.window import RunRequest, plan_window
+from include.salesforce.window import RunRequest, WindowRefused, plan_window
 from include.staging.manifest import ExtractionManifest, ReadPlan, ValidationManifest
 from include.staging.store import run_folder
 from salesforce_history.connections import lake_catalog, salesforce_client
@@ -26,6 +37,11 @@ from salesforce_history.params import moment
 
 #: XCom key of upsert_raw: the dimension's snapshot before dbt ran, with which publish_metrics compares.
 DIMENSION_SNAPSHOT = "dimension_snapshot"
+
+#: Problems that another attempt may not meet: Airflow retries them.
+PASSES_BY_ITSELF = (SourceUnavailable, BulkJobFailed, IncompleteRead, QueryTooSlow, QueryCursorLost)
+#: Problems that stay until a person has done something: retrying would only delay the alert.
+NEEDS_A_PERSON = (SalesforceProblem, WindowRefused, TooManyRejects, SuspiciousRead, ForeignOrg, IncompatibleColumn)
 
 
 class ObjectOperator(BaseOperator):
@@ -41,12 +57,18 @@ class ObjectOperator(BaseOperator):
         self.object_file = object_file
 
     def execute(self, context: Context) -> Any:
-        """Do the work; a problem that a retry cannot cure fails the task at once, with its remedy as the message."""
+        """Do the work. A problem that needs a person fails the task at once; its message says what to do."""
         try:
             return self.work(context)
-        except CANNOT_BE_RETRIED as problem:
+        except PASSES_BY_ITSELF:
+            raise
+        except NEEDS_A_PERSON as problem:
             self.log.error("%s", problem)
             raise AirflowFailException(str(problem)) from problem
+
+    def staging_folder(self, environment: Environment, run_id: str, *, step: str) -> str:
+        """Where a run stages the files of one of its steps."""
+        return run_folder(staging_uri=environment.staging_uri, table=self.object_file.table, run_id=run_id, step=step)
 
     def work(self, context: Context) -> Any:
         """What the operator does.
@@ -77,7 +99,7 @@ class CheckSourceOperator(ObjectOperator):
             now=client.now,
         )
         self.log.info("window [%s, %s): %s", window.start or "the beginning", window.end, window.reason)
-        plan = make_read_plan(client, self.object_file, run_id=context["run_id"], window=window)
+        plan = make_read_plan(client=client, object_file=self.object_file, run_id=context["run_id"], window=window)
         return plan.model_dump(mode="json")
 
 
@@ -97,10 +119,10 @@ class ExtractOperator(ObjectOperator):
         environment = current_environment()
         plan = ReadPlan.model_validate(self.plan)
         manifest = extract(
-            salesforce_client(environment.salesforce_conn_id),
-            plan,
-            self.object_file,
-            run_folder(environment.staging_uri, self.object_file.table, plan.run_id, "extract"),
+            client=salesforce_client(environment.salesforce_conn_id),
+            plan=plan,
+            object_file=self.object_file,
+            staging_folder=self.staging_folder(environment, plan.run_id, step="extract"),
         )
         return manifest.model_dump(mode="json")
 
@@ -120,19 +142,20 @@ class ValidateOperator(ObjectOperator):
     def work(self, context: Context) -> dict[str, Any]:
         environment = current_environment()
         extraction = ExtractionManifest.model_validate(self.extraction)
+        run_id = extraction.plan.run_id
         result = validate(
-            extraction,
-            self.object_file,
-            run_folder(environment.staging_uri, self.object_file.table, extraction.plan.run_id, "validate"),
+            extraction=extraction,
+            object_file=self.object_file,
+            staging_folder=self.staging_folder(environment, run_id, step="validate"),
         )
         write_quarantine(
-            lake_catalog(environment.iceberg_conn_id),
-            RawTables.of(self.object_file, environment).quarantine,
-            result.rejects,
-            run_id=extraction.plan.run_id,
+            catalog=lake_catalog(environment.iceberg_conn_id),
+            table_name=RawTables.of(self.object_file, environment).quarantine,
+            reject_files=result.reject_files,
+            run_id=run_id,
+            quarantined_at=datetime.now(UTC),
         )
-        result.gate()
-        return result.manifest.model_dump(mode="json")
+        return result.gate().model_dump(mode="json")
 
 
 class IcebergUpsertOperator(ObjectOperator):

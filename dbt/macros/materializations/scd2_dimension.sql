@@ -1,0 +1,156 @@
+{#- Publishes versions into a dimension: one MERGE, one commit, whatever the run. The model's SQL gives all versions of
+    some records (config record_key); of exactly these records the dimension holds exactly these versions afterwards.
+    With --full-refresh the SQL gives all records, and rows of any other one go too. The table is never dropped.
+
+    A changed row is written as a deletion and an insertion of the same MERGE, because DuckDB's Iceberg MERGE takes only
+    one updating action; an engine does the same underneath. Rows that are equal but for _dbt_updated_at are left alone,
+    so a re-run commits nothing.
+
+    Hooks after it run when the commit is done, every one of them. -#}
+{% materialization scd2_dimension, default -%}
+    {%- set target_relation = this.incorporate(type='table') -%}
+    {%- set existing_relation = load_cached_relation(this) -%}
+    {%- set record_key = config.require('record_key') -%}
+
+    {{ run_hooks(pre_hooks, inside_transaction=True) }}
+
+    {%- if existing_relation is none -%}
+        {#- Committed on its own: an empty dimension is a state that every reader and every re-run understands. -#}
+        {%- do scd2_create_dimension(target_relation, 'select * from (' ~ sql ~ ') as versions where false') -%}
+        {%- do adapter.commit() -%}
+    {%- else -%}
+        {%- do get_assert_columns_equivalent(sql) -%}
+        {%- do scd2_append_new_columns(target_relation, sql) -%}
+    {%- endif -%}
+
+    {%- call statement('main') -%}
+        {{ scd2_merge(target_relation, sql, record_key, should_full_refresh()) }}
+    {%- endcall -%}
+
+    {%- do persist_docs(target_relation, model) -%}
+    {%- do adapter.commit() -%}
+
+    {%- for hook in post_hooks -%}
+        {%- call statement('after_commit', auto_begin=False) -%}
+            {{ render(hook.get('sql')) }}
+        {%- endcall -%}
+    {%- endfor -%}
+
+    {{ return({'relations': [target_relation]}) }}
+{%- endmaterialization %}
+
+
+{#- Creates the empty dimension with the contract's types, partitioned. -#}
+{% macro scd2_create_dimension(relation, empty_sql) -%}
+    {{ return(adapter.dispatch('scd2_create_dimension', 'sf_history')(relation, empty_sql)) }}
+{%- endmacro %}
+
+{#- The adapter's own CREATE TABLE knows location, format and partitioning (model config). -#}
+{% macro default__scd2_create_dimension(relation, empty_sql) -%}
+    {%- call statement('create_dimension') -%}
+        {{ create_table_as(False, relation, empty_sql) }}
+    {%- endcall -%}
+{%- endmacro %}
+
+{% macro trino__scd2_create_dimension(relation, empty_sql) -%}
+    {%- do get_assert_columns_equivalent(empty_sql) -%}
+    {%- call statement('create_dimension') -%}
+        create table {{ relation }} {{ get_table_columns_and_constraints() }}
+        with (format = 'PARQUET', partitioning = array['{{ config.get('partitioned_by') | join("', '") }}'])
+    {%- endcall -%}
+{%- endmacro %}
+
+{% macro duckdb__scd2_create_dimension(relation, empty_sql) -%}
+    {%- do get_assert_columns_equivalent(empty_sql) -%}
+    {%- call statement('create_dimension', auto_begin=False) -%}
+        create table {{ relation }} {{ get_table_columns_and_constraints() }}
+    {%- endcall -%}
+    {%- call statement('partition_dimension', auto_begin=False) -%}
+        alter table {{ relation }} set partitioned by ({{ config.get('partitioned_by') | join(', ') }})
+    {%- endcall -%}
+{%- endmacro %}
+
+
+{#- How a dimension is partitioned, as the engine spells it: by is_current, and by bucket of the record. -#}
+{% macro scd2_partitioning(record_key, buckets=8) -%}
+    {{ return(adapter.dispatch('scd2_partitioning', 'sf_history')(record_key, buckets)) }}
+{%- endmacro %}
+
+{% macro default__scd2_partitioning(record_key, buckets) -%}
+    {{ return(['is_current', 'bucket(' ~ record_key ~ ', ' ~ buckets ~ ')']) }}
+{%- endmacro %}
+
+{% macro duckdb__scd2_partitioning(record_key, buckets) -%}
+    {{ return(['is_current', 'bucket(' ~ buckets ~ ', ' ~ record_key ~ ')']) }}
+{%- endmacro %}
+
+
+{#- Adds the columns that the model has and the table lacks (a field that was added to the object). -#}
+{% macro scd2_append_new_columns(relation, wanted_sql) -%}
+    {%- set there = adapter.get_columns_in_relation(relation) | map(attribute='name') | map('lower') | list -%}
+    {%- set missing = [] -%}
+    {%- for column in model.columns.values() if column.name | lower not in there -%}
+        {%- do missing.append(api.Column(column.name, column.data_type)) -%}
+    {%- endfor -%}
+    {%- if missing -%}
+        {%- do log('Adding to ' ~ relation ~ ': ' ~ missing | map(attribute='name') | join(', '), info=true) -%}
+        {%- do alter_relation_add_remove_columns(relation, missing, none) -%}
+        {%- do adapter.commit() -%}
+    {%- endif -%}
+{%- endmacro %}
+
+
+{#- The MERGE. Trino, Athena and DuckDB all take it as it is. -#}
+{% macro scd2_merge(target, wanted_sql, record_key, everything) -%}
+    {%- set columns = model.columns.values() | map(attribute='name') | list -%}
+    {%- set same -%}
+        present.{{ record_key }} = wanted.{{ record_key }} and present._scd_id = wanted._scd_id
+    {%- endset -%}
+    {%- set differs -%}
+        {%- for column in columns if column not in (record_key, '_scd_id', '_dbt_updated_at') -%}
+            {{ ' or ' if not loop.first }}present.{{ column }} is distinct from wanted.{{ column }}
+        {%- endfor -%}
+    {%- endset -%}
+merge into {{ target }} as target
+using (
+    with wanted as (
+        {{ wanted_sql }}
+    ),
+
+    present as (
+        select * from {{ target }}
+        {%- if not everything %}
+        where {{ record_key }} in (select touched.{{ record_key }} from wanted as touched)
+        {%- endif %}
+    )
+
+    select
+        'delete' as _operation,
+        {%- for column in columns %}
+        present.{{ column }}{{ ',' if not loop.last }}
+        {%- endfor %}
+    from present
+    left join wanted on {{ same }}
+    where wanted._scd_id is null or {{ differs }}
+    union all
+    select
+        'insert' as _operation,
+        {%- for column in columns %}
+        wanted.{{ column }}{{ ',' if not loop.last }}
+        {%- endfor %}
+    from wanted
+    left join present on {{ same }}
+    where present._scd_id is null or {{ differs }}
+) as source
+on
+    target.{{ record_key }} = source.{{ record_key }}
+    and target._scd_id = source._scd_id
+    and source._operation = 'delete'
+when matched then delete
+when not matched and source._operation = 'insert' then insert ({{ columns | join(', ') }})
+values (
+    {%- for column in columns -%}
+    source.{{ column }}{{ ', ' if not loop.last }}
+    {%- endfor -%}
+)
+{%- endmacro %}

@@ -1,0 +1,1 @@
+{{ scd2_versions('account', changes=ref('int_sf_account_changes')) }}

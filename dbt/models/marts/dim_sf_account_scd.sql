@@ -1,0 +1,8 @@
+{{ config(
+    materialized='scd2_dimension',
+    record_key='account_id',
+    partitioned_by=scd2_partitioning('account_id'),
+    post_hook="{{ scd2_record_consumed(ref('int_sf_account_changes'), source('sf_ledger', 'sf_account_consumed')) }}"
+) }}
+
+{{ scd2_dimension('account', versions=ref('int_sf_account_versions')) }}

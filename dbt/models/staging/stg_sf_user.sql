@@ -1,0 +1,3 @@
+-- The mirror: the last observation of each User.
+select {{ staged_columns('user') }}
+from {{ source('sf_raw', 'sf_user') }}

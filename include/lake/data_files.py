@@ -1,0 +1,195 @@
+"""Reading and writing single data files of an Iceberg table. The one place that knows how pyiceberg does it.
+
+Reading goes through pyiceberg's own scan of one file, so that position deletes left by another engine, columns added
+since and types widened since are all honoured.
+"""
+
+from __future__ import annotations
+
+import bisect
+import logging
+import math
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+from pyiceberg.conversions import from_bytes
+from pyiceberg.expressions import AlwaysTrue, And, BooleanExpression, EqualTo, GreaterThanOrEqual, LessThanOrEqual
+from pyiceberg.io.pyarrow import ArrowScan, _dataframe_to_data_files
+from pyiceberg.manifest import DataFile
+from pyiceberg.table import FileScanTask, Table
+
+from include.lake.tables import arrow_schema
+
+log = logging.getLogger(__name__)
+
+#: A file is split once its rows take this much memory (bytes of Arrow, several times its size in Parquet). Small enough
+#: that a merge rewrites little beside the rows it changes, large enough that files stay few.
+FILE_BYTES = 64 * 1024 * 1024
+
+
+class SortedIds(Sequence[str]):
+    """Ids in ascending order, looked up without turning them into Python strings.
+
+    :param ids: sorted, distinct, without null.
+    """
+
+    def __init__(self, ids: pa.StringArray) -> None:
+        self.ids = ids
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, position: Any) -> Any:
+        return self.ids[position].as_py()
+
+    def within(self, lower: str | None, upper: str | None) -> slice:
+        """Where the Ids of a closed range lie; None is an open end.
+
+        :param lower: first Id of the range.
+        :param upper: last Id of the range.
+        """
+        start = 0 if lower is None else bisect.bisect_left(self, lower)
+        end = len(self) if upper is None else bisect.bisect_right(self, upper)
+        return slice(start, end)
+
+
+@dataclass(frozen=True)
+class KeyedFile:
+    """A data file and the Ids it may hold.
+
+    :param task: pyiceberg's scan task: the file and the position deletes that apply to it.
+    :param lower: no Id in it is smaller (a prefix at worst); None if not known.
+    :param upper: no Id in it is greater; None if not known.
+    """
+
+    task: FileScanTask
+    lower: str | None
+    upper: str | None
+
+    @property
+    def path(self) -> str:
+        """Where the file is."""
+        return self.task.file.file_path
+
+    @property
+    def rows(self) -> int:
+        """Rows in the file, deleted ones included."""
+        return self.task.file.record_count
+
+
+def keyed_files(table: Table, row_filter: BooleanExpression | None = None) -> list[KeyedFile]:
+    """The data files of a table in the order of their Ids, pruned by a filter's bounds.
+
+    :param table: the loaded table.
+    :param row_filter: files that cannot hold a matching row are left out.
+    """
+    field = table.schema().find_field("id")
+    files = []
+    for task in table.scan(row_filter=row_filter or AlwaysTrue(), selected_fields=("id",)).plan_files():
+        lower = (task.file.lower_bounds or {}).get(field.field_id)
+        upper = (task.file.upper_bounds or {}).get(field.field_id)
+        files.append(
+            KeyedFile(
+                task=task,
+                lower=from_bytes(field.field_type, lower) if lower is not None else None,  # type: ignore[arg-type]
+                upper=from_bytes(field.field_type, upper) if upper is not None else None,  # type: ignore[arg-type]
+            )
+        )
+    return sorted(files, key=lambda file: (file.lower or "", file.path))
+
+
+def id_range(ids: SortedIds) -> BooleanExpression:
+    """A filter by which files are pruned that lie wholly before or after some Ids.
+
+    :param ids: at least one.
+    """
+    return And(at_least("id", ids[0]), at_most("id", ids[len(ids) - 1]))
+
+
+def at_least(column: str, value: str | datetime) -> BooleanExpression:
+    """Values from this one on; pruning by bounds included.
+
+    :param column: a column of the table.
+    :param value: a text, or a moment with a time zone.
+    """
+    return GreaterThanOrEqual(column, _literal(value))  # type: ignore[misc, call-arg]
+
+
+def at_most(column: str, value: str | datetime) -> BooleanExpression:
+    """Values up to this one; pruning by bounds included.
+
+    :param column: a column of the table.
+    :param value: a text, or a moment with a time zone.
+    """
+    return LessThanOrEqual(column, _literal(value))  # type: ignore[misc, call-arg]
+
+
+def equal_to(column: str, value: str | datetime) -> BooleanExpression:
+    """This value; pruning by bounds included.
+
+    :param column: a column of the table.
+    :param value: a text, or a moment with a time zone.
+    """
+    return EqualTo(column, _literal(value))  # type: ignore[misc, call-arg]
+
+
+def _literal(value: str | datetime) -> Any:
+    return value if isinstance(value, str) else value.isoformat()
+
+
+def read_file(
+    table: Table, file: KeyedFile, columns: Sequence[str] | None = None, row_filter: BooleanExpression | None = None
+) -> pa.Table:
+    """The live rows of one data file, in the order they have there.
+
+    :param table: the loaded table.
+    :param file: one of its files.
+    :param columns: which columns; all by default.
+    :param row_filter: only rows that match.
+    """
+    wanted = arrow_schema(table)
+    schema = table.schema()
+    if columns is not None:
+        wanted = pa.schema([wanted.field(name) for name in columns])
+        schema = schema.select(*columns)
+    scan = ArrowScan(table.metadata, table.io, schema, row_filter or AlwaysTrue())
+    batches = [batch.select(wanted.names) for batch in scan.to_record_batches([file.task])]
+    return pa.Table.from_batches([batch.cast(wanted) for batch in batches], wanted)
+
+
+def write_files(table: Table, rows: pa.Table, *, file_bytes: int = FILE_BYTES) -> list[DataFile]:
+    """Write rows to new data files, in the order given; nothing refers to them before a commit does.
+
+    :param table: the loaded table.
+    :param rows: in the table's Arrow schema.
+    :param file_bytes: most bytes of Arrow in a file; rows are spread evenly, so that no tiny file is left over.
+    """
+    if rows.num_rows == 0:
+        return []
+    pieces = max(1, math.ceil(rows.nbytes / file_bytes))
+    size = math.ceil(rows.num_rows / pieces)
+    written: list[DataFile] = []
+    for start in range(0, rows.num_rows, size):
+        written.extend(
+            _dataframe_to_data_files(
+                table_metadata=table.metadata, df=rows.slice(start, size), io=table.io, write_uuid=uuid.uuid4()
+            )
+        )
+    return written
+
+
+def discard(table: Table, files: Iterable[DataFile]) -> None:
+    """Remove files that were written for a commit which certainly did not happen.
+
+    :param table: the table they were written for.
+    :param files: from `write_files`.
+    """
+    for file in files:
+        try:
+            table.io.delete(file.file_path)
+        except OSError as error:
+            log.warning("%s was written for a commit that failed, and cannot be removed: %s", file.file_path, error)

@@ -1,0 +1,176 @@
+"""Files swapped and properties set in one Iceberg commit, which fails if anyone has committed since it was planned.
+
+pyiceberg's own appends and overwrites need four things added:
+
+- It never merges manifests, and keeps for ever those that only say "deleted": after a thousand runs every plan would
+  read a thousand of them. Here they are dropped and merged as pyiceberg's merge-append does.
+- Since 0.12 a conflicting commit is repeated on the new head as it is. Ours must be planned again, because what it
+  writes depends on what the other writer has logged. Refusing the rebuild is better than the table property
+  `commit.retry.num-retries` = 0: with that pyiceberg no longer asks whether the first try landed after all (its answer
+  was lost), and deletes the manifests of a commit that is live.
+- `Transaction.table_metadata` is a deep copy of all metadata each time it is asked for, some twenty times a commit; its
+  cost grows with the number of snapshots.
+- Its requirements notice another snapshot, but not that a property has moved. A run that only moves the watermark
+  makes no snapshot; without a requirement of our own a slower one would move it back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Literal
+
+from pydantic import Field
+from pyiceberg.exceptions import CommitFailedException, ValidationException
+from pyiceberg.manifest import DataFile, ManifestContent, ManifestFile
+from pyiceberg.table import Table, Transaction
+from pyiceberg.table.metadata import TableMetadata
+from pyiceberg.table.refs import MAIN_BRANCH
+from pyiceberg.table.snapshots import Operation
+from pyiceberg.table.update import ValidatableTableRequirement, update_table_metadata
+from pyiceberg.table.update.snapshot import _ManifestMergeManager, _MergeAppendFiles, _OverwriteFiles
+
+from include.lake.data_files import discard
+
+_MANIFEST_BYTES = 8 * 1024 * 1024
+_MANIFESTS_BEFORE_MERGE = 8
+
+
+class AssertProperties(ValidatableTableRequirement):
+    """Properties must have the values they had at planning; None: must not be set.
+
+    Checked by pyiceberg inside the catalog's commit (SQL and Glue), right before its compare-and-swap.
+    """
+
+    type: Literal["assert-properties"] = Field(default="assert-properties")
+    properties: dict[str, str | None]
+
+    def validate(self, base_metadata: TableMetadata | None) -> None:  # type: ignore[override]
+        """Compare with what the catalog has now.
+
+        :param base_metadata: the table's current metadata.
+        :raises CommitFailedException: naming the first property that has moved.
+        """
+        current = base_metadata.properties if base_metadata else {}
+        for name, expected in self.properties.items():
+            if current.get(name) != expected:
+                raise CommitFailedException(f"{name} is {current.get(name)!r} by now, was {expected!r} at planning")
+
+
+class _Transaction(Transaction):
+    """A transaction that applies its updates to the metadata once, not whenever the metadata is looked at."""
+
+    _applied: tuple[TableMetadata, tuple[object, ...], TableMetadata] | None = None
+
+    @property
+    def table_metadata(self) -> TableMetadata:
+        """The metadata as it will be after the updates staged so far. Not to be changed."""
+        base, updates = self._table.metadata, self._updates
+        if not updates:
+            return base
+        if self._applied is None or self._applied[0] is not base or self._applied[1] is not updates:
+            self._applied = (base, updates, update_table_metadata(base, updates))
+        return self._applied[2]
+
+
+def _refuse_rebuild() -> None:
+    raise ValidationException("another writer has committed since this commit was planned")
+
+
+class _PlannedAppend(_MergeAppendFiles):
+    """An append that is planned again rather than repeated."""
+
+    def _validate_concurrency(self) -> None:
+        _refuse_rebuild()
+
+
+class _PlannedOverwrite(_OverwriteFiles):
+    """An overwrite that is planned again rather than repeated, and keeps the number of manifests bounded."""
+
+    def _validate_concurrency(self) -> None:
+        _refuse_rebuild()
+
+    def _process_manifests(self, manifests: list[ManifestFile]) -> list[ManifestFile]:
+        live = [
+            manifest
+            for manifest in manifests
+            if manifest.has_added_files()
+            or manifest.has_existing_files()
+            or manifest.added_snapshot_id == self._snapshot_id
+        ]
+        merging: _ManifestMergeManager[_OverwriteFiles] = _ManifestMergeManager(
+            target_size_bytes=_MANIFEST_BYTES,
+            min_count_to_merge=_MANIFESTS_BEFORE_MERGE,
+            merge_enabled=True,
+            snapshot_producer=self,
+        )
+        data = [manifest for manifest in live if manifest.content == ManifestContent.DATA]
+        return merging.merge_manifests(data) + [
+            manifest for manifest in live if manifest.content == ManifestContent.DELETES
+        ]
+
+
+def commit_once(
+    table: Table,
+    *,
+    added: Iterable[DataFile] = (),
+    removed: Iterable[DataFile] = (),
+    properties: Mapping[str, str] | None = None,
+    unmoved: Iterable[str] = (),
+    snapshot_properties: Mapping[str, str] | None = None,
+    last_look: Callable[[], None] | None = None,
+) -> int | None:
+    """Commit to a table as it was when `table` was loaded: one snapshot if files change, none if they don't.
+
+    :param table: as it was at planning; it is refreshed by the commit.
+    :param added: new data files; they are removed again if the commit certainly failed.
+    :param removed: data files whose rows are in `added` now, or gone.
+    :param properties: table properties to set in the same commit.
+    :param unmoved: names of properties that must be as they were at planning.
+    :param snapshot_properties: entries of the snapshot's summary.
+    :param last_look: called with the files written, right before the commit; it may raise to stop it.
+    :return: id of the new snapshot, None if there is none.
+    :raises CommitFailedException: when someone else committed since the planning; plan again.
+    :raises ValidationException: likewise.
+    """
+    added, removed = list(added), list(removed)
+    snapshot_id = None
+    try:
+        transaction = _Transaction(table)
+        requirement = AssertProperties(properties={name: table.properties.get(name) for name in unmoved})
+        transaction._apply((), (requirement,))  # type: ignore[arg-type]
+        if added or removed:
+            snapshot_id = _stage_files(transaction, table, added, removed, dict(snapshot_properties or {}))
+        if properties:
+            transaction.set_properties(dict(properties))
+        if last_look is not None:
+            last_look()
+        transaction.commit_transaction()
+    except (CommitFailedException, ValidationException):
+        if snapshot_id is not None and table.refresh().snapshot_by_id(snapshot_id) is not None:
+            return snapshot_id  # it landed, and only the answer was lost
+        discard(table, added)
+        raise
+    return snapshot_id
+
+
+def _stage_files(
+    transaction: Transaction,
+    table: Table,
+    added: list[DataFile],
+    removed: list[DataFile],
+    snapshot_properties: dict[str, str],
+) -> int:
+    kind, operation = (_PlannedOverwrite, Operation.OVERWRITE) if removed else (_PlannedAppend, Operation.APPEND)
+    producer: _PlannedOverwrite | _PlannedAppend = kind(
+        operation=operation,
+        transaction=transaction,
+        io=table.io,
+        branch=MAIN_BRANCH,
+        snapshot_properties=snapshot_properties,
+    )
+    for file in removed:
+        producer.delete_data_file(file)
+    for file in added:
+        producer.append_data_file(file)
+    producer.commit()
+    return producer.snapshot_id

@@ -1,0 +1,176 @@
+"""The Iceberg tables of an object: their columns, layout and properties, and how they come into being.
+
+All columns are optional: what must have a value is judged by validate, and DuckDB and Athena write optional columns
+with less ado. Ids have exact bounds in the manifests, by which files are pruned.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+from pyiceberg.catalog import Catalog
+from pyiceberg.exceptions import NamespaceAlreadyExistsError, NoSuchTableError, TableAlreadyExistsError
+from pyiceberg.partitioning import UNPARTITIONED_PARTITION_SPEC, PartitionField, PartitionSpec
+from pyiceberg.schema import Schema
+from pyiceberg.table import Table
+from pyiceberg.table.sorting import UNSORTED_SORT_ORDER, SortField, SortOrder
+from pyiceberg.transforms import DayTransform, IdentityTransform
+from pyiceberg.types import (
+    BooleanType,
+    DateType,
+    DoubleType,
+    IcebergType,
+    LongType,
+    NestedField,
+    StringType,
+    TimestamptzType,
+)
+
+from include.config.environment import Environment
+from include.config.object_file import ObjectFile
+from include.lake.names import RawTables
+from include.lake.schema_growth import UNSEEN, grow
+from include.staging.columns import COLUMN_TYPES
+from include.staging.manifest import ReadPlan
+
+ICEBERG_TYPES: dict[str, IcebergType] = {
+    "string": StringType(),
+    "timestamptz": TimestamptzType(),
+    "date": DateType(),
+    "boolean": BooleanType(),
+    "long": LongType(),
+    "double": DoubleType(),
+}
+
+#: Columns that follow the source columns.
+EXTRACTION_COLUMNS = {"_extracted_at": "timestamptz", "_extraction_run_id": "string", "_row_hash": "string"}
+OBSERVATION_COLUMNS = {"_change": "string", "_window_end": "timestamptz", "_observed_columns": "string"}
+LEDGER_COLUMNS = {"_extraction_run_id": "string", "_extracted_at": "timestamptz", "observations": "long"}
+
+#: Fields whose type is the same in every org, known even where the org does not show them.
+_STANDARD_TYPES = {
+    "id": "string",
+    "isdeleted": "boolean",
+    "createddate": "timestamptz",
+    "lastmodifieddate": "timestamptz",
+    "systemmodstamp": "timestamptz",
+}
+
+_PROPERTIES = {
+    "format-version": "2",
+    "write.parquet.compression-codec": "snappy",
+    "write.target-file-size-bytes": str(128 * 1024 * 1024),
+    "write.parquet.row-group-limit": "131072",
+    "write.metadata.metrics.column.id": "full",
+    "write.metadata.metrics.column._extraction_run_id": "full",
+    "write.metadata.delete-after-commit.enabled": "true",
+    "write.metadata.previous-versions-max": "50",
+    "commit.manifest-merge.enabled": "true",
+    "commit.manifest.min-count-to-merge": "8",
+}
+
+
+def source_columns(object_file: ObjectFile, plan: ReadPlan) -> dict[str, str | None]:
+    """Source column → column type, in the object file's order.
+
+    :param object_file: names the columns.
+    :param plan: knows the types of the fields that the org shows.
+    :return: None for a column whose field the org does not show and whose type is therefore not known.
+    """
+    known = {field.column: field.column_type for field in plan.fields}
+    return {name: known.get(name) or _STANDARD_TYPES.get(name) for name in object_file.columns}
+
+
+def ensure_tables(
+    catalog: Catalog, object_file: ObjectFile, environment: Environment, columns: dict[str, str | None]
+) -> RawTables:
+    """Create what is missing of mirror, changes log and ledger, and grow what is there. May run twice at once.
+
+    :param catalog: the Iceberg catalog.
+    :param object_file: the object.
+    :param environment: names the namespaces.
+    :param columns: see `source_columns`.
+    :raises IncompatibleColumn: when a column cannot take the type that the org now gives it.
+    :raises CommitFailedException: when another writer changed the schema at the same time; do it again.
+    """
+    tables = RawTables.of(object_file, environment)
+    _ensure_namespace(catalog, environment.raw_namespace)
+    _ensure_namespace(catalog, environment.curated_namespace)
+    mirror = _schema(columns, EXTRACTION_COLUMNS)
+    log = _schema(columns, {**EXTRACTION_COLUMNS, **OBSERVATION_COLUMNS})
+    by_id = SortOrder(SortField(source_id=mirror.find_field("id").field_id, transform=IdentityTransform()))
+    by_day = PartitionSpec(
+        PartitionField(
+            source_id=log.find_field("_extracted_at").field_id,
+            field_id=1000,
+            transform=DayTransform(),
+            name="_extracted_at_day",
+        )
+    )
+    growing = {name: ICEBERG_TYPES[kind] if kind else None for name, kind in columns.items()}
+    grow(_ensure_table(catalog, tables.mirror, mirror, sort_order=by_id), growing)
+    grow(_ensure_table(catalog, tables.changes, log, spec=by_day, sort_order=by_id), growing)
+    _ensure_table(catalog, tables.ledger, _schema({}, LEDGER_COLUMNS))
+    return tables
+
+
+def arrow_schema(table: Table) -> pa.Schema:
+    """How rows of a table are held in Arrow while they are worked on.
+
+    :param table: the loaded table.
+    """
+    by_type = {kind: COLUMN_TYPES[name] for name, kind in ICEBERG_TYPES.items()}
+    foreign = table.schema().as_arrow()
+    return pa.schema(
+        [
+            (field.name, by_type.get(field.field_type) or foreign.field(field.name).type)
+            for field in table.schema().fields
+        ]
+    )
+
+
+def _schema(source: dict[str, str | None], tail: dict[str, str]) -> Schema:
+    columns = {**source, **tail}
+    return Schema(
+        *[
+            NestedField(
+                field_id=number,
+                name=name,
+                field_type=ICEBERG_TYPES[kind or "string"],
+                required=False,
+                doc=None if kind else UNSEEN,
+            )
+            for number, (name, kind) in enumerate(columns.items(), start=1)
+        ]
+    )
+
+
+def _ensure_namespace(catalog: Catalog, namespace: str) -> None:
+    if catalog.namespace_exists(namespace):
+        return
+    try:
+        catalog.create_namespace(namespace)
+    except NamespaceAlreadyExistsError:
+        return
+    except Exception:  # SqlCatalog lets the database's own integrity error through when two create at once
+        if not catalog.namespace_exists(namespace):
+            raise
+
+
+def _ensure_table(
+    catalog: Catalog,
+    identifier: str,
+    schema: Schema,
+    *,
+    spec: PartitionSpec = UNPARTITIONED_PARTITION_SPEC,
+    sort_order: SortOrder = UNSORTED_SORT_ORDER,
+) -> Table:
+    try:
+        return catalog.load_table(identifier)
+    except NoSuchTableError:
+        pass
+    try:
+        return catalog.create_table(
+            identifier, schema, partition_spec=spec, sort_order=sort_order, properties=_PROPERTIES
+        )
+    except TableAlreadyExistsError:
+        return catalog.load_table(identifier)

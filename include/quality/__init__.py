@@ -1,0 +1,1 @@
+"""Judging what was read: validation of a run's records, and the quarantine for those that are refused."""

@@ -1,0 +1,186 @@
+"""Extraction: a read plan becomes staged Parquet, proven complete against Salesforce's own count."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+
+import pyarrow as pa
+
+from include.config.object_file import ObjectFile
+from include.salesforce import soql
+from include.salesforce.bulk import Polling, discard_job, read_bulk
+from include.salesforce.client import SalesforceClient
+from include.salesforce.convert import schema_of
+from include.salesforce.distinct_ids import DistinctIds
+from include.salesforce.errors import IncompleteRead, QueryCursorLost, WrongOrg
+from include.salesforce.filters import window_filter
+from include.salesforce.rest import read_rest
+from include.staging import store
+from include.staging.manifest import ExtractionManifest, ExtractionStats, ReadPlan
+
+log = logging.getLogger(__name__)
+
+#: How often a read is made until it is proven complete.
+MOST_READS = 3
+#: Name of the manifest beside the staged Parquet.
+MANIFEST = "manifest.json"
+
+_JOB_FOLDER, _JOB_FILE = "bulk_job", "id"
+
+#: Told the rows read so far and the rows expected.
+Progress = Callable[[int, int], None]
+
+
+def extract(
+    *,
+    client: SalesforceClient,
+    plan: ReadPlan,
+    object_file: ObjectFile,
+    staging_folder: str,
+    progress: Progress | None = None,
+    polling: Polling | None = None,
+) -> ExtractionManifest:
+    """Read what the plan says into Parquet. Memory is bounded by the batch size, and some 22 bytes a record for its Id.
+
+    What an earlier attempt left in the folder is removed first, its Bulk job in Salesforce included.
+
+    :param client: the org.
+    :param plan: from `make_read_plan`.
+    :param object_file: whose columns are staged.
+    :param staging_folder: this run's own folder; `store.run_folder(…, step="extract")`.
+    :param progress: told the rows read so far and the rows expected, after every batch; default: it is logged.
+    :param polling: how a Bulk job is waited for.
+    :raises IncompleteRead: when no read of `MOST_READS` was proven complete.
+    :raises WrongOrg: when the connection leads to another org than the plan was made for.
+    :raises SalesforceProblem: any other, see include/salesforce/errors.py.
+    """
+    extracted_at = datetime.now(UTC)
+    started = time.monotonic()
+    calls_before, bytes_before = client.api_calls, client.bytes_received
+    if client.org_id != plan.org_id:
+        raise WrongOrg(f"the plan was made for org {plan.org_id}, the connection leads to {client.org_id}.")
+    _discard_left_over_job(client, staging_folder)
+
+    attempt = _Attempt(client, plan, object_file, staging_folder, progress or _log_progress(plan), polling)
+    for reads in range(1, MOST_READS + 1):
+        store.remove(staging_folder)
+        try:
+            attempt.read()
+        except (QueryCursorLost, IncompleteRead) as error:
+            if reads == MOST_READS:
+                raise
+            log.warning("%s Reading again (%s of %s).", error, reads + 1, MOST_READS)
+            continue
+        if attempt.distinct >= attempt.counted:
+            break
+        log.warning(
+            "%s: read %s distinct records, Salesforce counts %s; read %s of %s",
+            plan.object,
+            f"{attempt.distinct:,}",
+            f"{attempt.counted:,}",
+            reads,
+            MOST_READS,
+        )
+    else:
+        raise IncompleteRead(
+            f"reading {plan.object}: {attempt.distinct:,} distinct records arrived, Salesforce counts "
+            f"{attempt.counted:,} with the same filter, {MOST_READS} times over."
+        )
+    manifest = ExtractionManifest(
+        plan=plan,
+        extracted_at=extracted_at,
+        files=tuple(attempt.files),
+        stats=ExtractionStats(
+            rows=attempt.rows,
+            distinct_ids=attempt.distinct,
+            counted=attempt.counted,
+            reads=reads,
+            bytes_received=client.bytes_received - bytes_before,
+            bytes_staged=store.total_bytes(attempt.files),
+            api_calls=client.api_calls - calls_before,
+            api_usage_percent=client.api_usage_percent,
+            seconds=round(time.monotonic() - started, 3),
+        ),
+    )
+    store.write_text(store.join(staging_folder, MANIFEST), manifest.model_dump_json(indent=2))
+    log.info("%s: %s rows staged in %s read(s)", plan.object, f"{attempt.rows:,}", reads)
+    return manifest
+
+
+class _Attempt:
+    """One read of everything, and its proof."""
+
+    def __init__(  # noqa: PLR0917
+        self,
+        client: SalesforceClient,
+        plan: ReadPlan,
+        object_file: ObjectFile,
+        folder: str,
+        progress: Progress,
+        polling: Polling | None,
+    ) -> None:
+        self._client, self._plan, self._object_file = client, plan, object_file
+        self._folder, self._progress, self._polling = folder, progress, polling
+        self._schema = schema_of(plan, object_file)
+        self.files: list[str] = []
+        self.rows = self.distinct = self.counted = 0
+
+    def read(self) -> None:
+        """Stage the rows, then count them as Salesforce sees them with the same filter."""
+        plan = self._plan
+        # Only a full refresh is bounded by the time of the read itself; anything else need not ask for it.
+        start = self._client.clock() if plan.window.full_refresh else plan.planned_at
+        where = window_filter(plan.window, cursor=plan.cursor, created=plan.created, read_start=start)
+        self._ids = DistinctIds()
+        self.rows = 0
+        self.files = store.write_parquet(self._folder, self._counted(self._batches(where)), self._schema, "rows")
+        self.distinct = self._ids.count()
+        self.counted = self._client.count(
+            soql.count(object_name=plan.object, where=where),
+            include_deleted=plan.has_is_deleted,
+            what=f"counting {plan.object}",
+        )
+
+    def _batches(self, where: str) -> Iterator[pa.RecordBatch]:
+        size = self._object_file.batch_size
+        if self._plan.api == "rest":
+            yield from read_rest(
+                client=self._client, plan=self._plan, where=where, schema=self._schema, batch_size=size
+            )
+            return
+        job_folder = store.join(self._folder, _JOB_FOLDER)
+        yield from read_bulk(
+            client=self._client,
+            plan=self._plan,
+            where=where,
+            schema=self._schema,
+            batch_size=size,
+            on_job=lambda job_id: store.write_text(store.join(job_folder, _JOB_FILE), job_id),
+            polling=self._polling,
+        )
+        store.remove(job_folder)
+
+    def _counted(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            self.rows += batch.num_rows
+            self._ids.add(batch.column("id"))
+            yield batch
+            self._progress(self.rows, self._plan.estimated_rows)
+
+
+def _discard_left_over_job(client: SalesforceClient, staging_folder: str) -> None:
+    """Delete the Bulk job of an attempt that was killed before it could."""
+    left_over = store.read_text(store.join(staging_folder, _JOB_FOLDER, _JOB_FILE))
+    if left_over and left_over.isalnum():
+        log.info("an earlier attempt left Bulk job %s behind; deleting it", left_over)
+        discard_job(client, left_over, ended=False)
+
+
+def _log_progress(plan: ReadPlan) -> Progress:
+    def report(rows: int, expected: int) -> None:
+        log.info("read %s of about %s %s records", f"{rows:,}", f"{max(rows, expected):,}", plan.object)
+
+    return report

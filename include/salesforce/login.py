@@ -1,0 +1,71 @@
+"""Logging in: one connection at a time, made anew when its session has expired."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable
+
+import requests
+from simple_salesforce import Salesforce
+from simple_salesforce.exceptions import SalesforceAuthenticationFailed
+
+from include.salesforce.errors import ApiLimitReached, CredentialsRefused, Unavailable, clean
+from include.salesforce.http import tls_problem
+from include.salesforce.ids import to_18
+
+log = logging.getLogger(__name__)
+
+_ORG_OF_TOKEN = re.compile(r"(00D[A-Za-z0-9]{12}(?:[A-Za-z0-9]{3})?)!")
+_PASSING_CODES = ("SERVER_UNAVAILABLE", "UNKNOWN_EXCEPTION", "server_error", "temporarily_unavailable")
+
+
+class Login:
+    """The current connection to the org.
+
+    :param connect: logs in and returns a connection.
+    """
+
+    def __init__(self, connect: Callable[[], Salesforce]) -> None:
+        self._connect = connect
+        self._connection: Salesforce | None = None
+
+    def connection(self) -> Salesforce:
+        """The connection; made at the first call and after `forget`.
+
+        :raises CredentialsRefused: when the org refuses the login.
+        :raises ApiLimitReached: when the org has no API requests left.
+        :raises Unavailable: when another attempt may succeed.
+        """
+        if self._connection is None:
+            self._connection = self._log_in()
+            if self._connection.auth_type in {"password", "ipfilter"}:
+                log.warning(
+                    "This connection logs in with a password. Salesforce retires the SOAP login with Summer '27: "
+                    "change the connection to client credentials (consumer key and secret) or JWT."
+                )
+        return self._connection
+
+    def forget(self) -> None:
+        """Drop the connection: the next request logs in again."""
+        self._connection = None
+
+    def org_id(self) -> str | None:
+        """18-character id of the org where the session id tells it (`00D…!…`), else None."""
+        found = _ORG_OF_TOKEN.match(self.connection().session_id or "")
+        return to_18(found[1]) if found else None
+
+    def _log_in(self) -> Salesforce:
+        try:
+            return self._connect()
+        except SalesforceAuthenticationFailed as error:
+            code, said = str(error.code or ""), clean(str(error.auth_message)).rstrip(".")
+            if (code.isdigit() and int(code) >= 500) or any(passing in code for passing in _PASSING_CODES):
+                raise Unavailable(f"logging in: Salesforce answered {code}.") from None
+            if "REQUEST_LIMIT_EXCEEDED" in code:
+                raise ApiLimitReached(f"logging in: {code}: {said}.") from None
+            raise CredentialsRefused(f"logging in: Salesforce answered {code}: {said}.") from None
+        except requests.exceptions.SSLError as error:
+            raise tls_problem("logging in", error) from None
+        except requests.RequestException as error:
+            raise Unavailable(f"logging in: the connection to Salesforce failed ({type(error).__name__}).") from None

@@ -1,0 +1,124 @@
+"""The CSV result of a Bulk job, as a file.
+
+Beside it lie the offsets of its records (8 bytes each), so that any part can be sent without being parsed.
+"""
+
+from __future__ import annotations
+
+import csv
+import sys
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from local.org import timestamps
+from local.org.schema import Field
+
+DELIMITERS = {"COMMA": ",", "TAB": "\t", "SEMICOLON": ";", "PIPE": "|", "CARET": "^", "BACKQUOTE": "`"}
+LINE_ENDINGS = {"LF": "\n", "CRLF": "\r\n"}
+_CHUNK = 1 << 16
+_OFFSET = 8
+
+
+def _csv_formatter(field: Field) -> Callable[[Any], Any]:
+    def boolean(value: Any) -> str:
+        return "true" if value else "false"
+
+    def moment(value: Any) -> str:
+        return "" if value is None else timestamps.bulk(value)
+
+    def plain(value: Any) -> Any:
+        return value
+
+    def real(value: Any) -> Any:
+        return float(value) if isinstance(value, int) else value
+
+    kinds = {"boolean": boolean, "datetime": moment, "double": real, "currency": real, "percent": real}
+    return kinds.get(field.type, plain)
+
+
+class _Lines:
+    """A file for csv.writer that hands each line back."""
+
+    def write(self, text: str) -> str:
+        return text
+
+
+class ResultFile:
+    """A job's result.
+
+    :param folder: where results are kept.
+    :param job_id: the job's Id.
+    """
+
+    def __init__(self, folder: Path, job_id: str) -> None:
+        self._data = folder / f"{job_id}.csv"
+        self._index = folder / f"{job_id}.offsets"
+
+    def write(self, fields: Sequence[Field], rows: Iterable[Sequence[Any]], *, delimiter: str, line_ending: str) -> int:
+        """Write rows as they come, without holding them.
+
+        :param fields: the columns.
+        :param rows: stored values, in the order of the columns.
+        :param delimiter: a key of DELIMITERS.
+        :param line_ending: a key of LINE_ENDINGS.
+        :returns: the number of records.
+        """
+        writer = csv.writer(
+            _Lines(),
+            delimiter=DELIMITERS[delimiter],
+            lineterminator=LINE_ENDINGS[line_ending],
+            quoting=csv.QUOTE_ALL,
+        )
+        formatters = [_csv_formatter(field) for field in fields]
+        records = 0
+        with self._data.open("wb", buffering=1 << 20) as out, self._index.open("wb") as index:
+            offset = out.write(_line(writer.writerow([field.name for field in fields])))
+            offsets = array("Q", [offset])
+            for row in rows:
+                values = [form(value) for form, value in zip(formatters, row, strict=True)]
+                offset += out.write(_line(writer.writerow(values)))
+                offsets.append(offset)
+                records += 1
+                if len(offsets) >= _CHUNK:
+                    offsets.tofile(index)
+                    offsets = array("Q")
+            offsets.tofile(index)
+        return records
+
+    def read(self, start: int, end: int) -> Iterator[bytes]:
+        """Return the header line and some records, in pieces.
+
+        :param start: the first record, from 0.
+        :param end: the one behind the last.
+        """
+        with self._index.open("rb") as index:
+            header, first, last = (_offset(index, record) for record in (0, start, end))
+        # Opened before the first piece is asked for, so that deleting the job does not cut a download.
+        return _pieces(self._data.open("rb"), [(0, header), (first, last)])
+
+    def delete(self) -> None:
+        """Delete the result, if there is one."""
+        self._data.unlink(missing_ok=True)
+        self._index.unlink(missing_ok=True)
+
+
+def _line(written: Any) -> bytes:
+    """Encode what csv.writer wrote: its writerow hands back what the file's write returned."""
+    return str(written).encode()
+
+
+def _offset(index: BinaryIO, record: int) -> int:
+    index.seek(_OFFSET * record)
+    return int.from_bytes(index.read(_OFFSET), sys.byteorder)
+
+
+def _pieces(file: BinaryIO, ranges: list[tuple[int, int]]) -> Iterator[bytes]:
+    with file:
+        for start, end in ranges:
+            file.seek(start)
+            left = end - start
+            while left and (piece := file.read(min(_CHUNK, left))):
+                left -= len(piece)
+                yield piece

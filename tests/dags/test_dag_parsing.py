@@ -1,0 +1,131 @@
+"""The DAG folder parses to exactly the DAGs that are expected, from a cold process, without I/O and without dbt."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from include.config.object_file import read_object_files
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+#: Every DAG file, and the DAGs that it yields. A file that is not listed fails the test.
+EXPECTED = {"sf_object_pipelines.py": {"sf_account_pipeline", "sf_user_pipeline"}}
+
+_PARSE = """
+import json, os, socket, subprocess, sys
+
+def refused(what):
+    def refuse(*arguments, **more):
+        raise AssertionError(f"a DAG file {what} while it is parsed")
+    return refuse
+
+from airflow.dag_processing.dagbag import DagBag
+import airflow.models.variable, airflow.sdk
+import salesforce_history.pipeline
+
+socket.socket.connect = refused("opens a connection")
+subprocess.Popen.__init__ = refused("starts a process")
+airflow.sdk.Variable.get = refused("reads a Variable")
+airflow.sdk.Connection.get = refused("reads a Connection")
+before = set(sys.modules)
+bag = DagBag(dag_folder=sys.argv[1], include_examples=False)
+print("RESULT" + json.dumps({
+    "errors": {name: text for name, text in bag.import_errors.items()},
+    "dbt": sorted(name for name in sys.modules if name == "dbt" or name.startswith(("dbt.", "duckdb"))),
+    "dags": {
+        dag.dag_id: {
+            "file": os.path.basename(dag.fileloc),
+            "tasks": {task.task_id: sorted(task.downstream_task_ids) for task in dag.tasks},
+            "catchup": dag.catchup,
+            "max_active_runs": dag.max_active_runs,
+            "retries": sorted({task.retries for task in dag.tasks}),
+            "tags": sorted(dag.tags),
+            "params": sorted(dag.params),
+            "doc": dag.doc_md or "",
+            "owner": dag.owner,
+        }
+        for dag in bag.dags.values()
+    },
+}))
+"""
+
+
+@pytest.fixture(scope="module")
+def parsed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    home = tmp_path_factory.mktemp("airflow")
+    done = subprocess.run(
+        [sys.executable, "-c", _PARSE, str(PROJECT / "dags")],
+        env={
+            **os.environ,
+            "AIRFLOW_HOME": str(home),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__CORE__PLUGINS_FOLDER": str(PROJECT / "plugins"),
+            "AIRFLOW__COSMOS__ENABLE_TELEMETRY": "False",
+            "PYTHONPATH": f"{PROJECT}:{PROJECT / 'plugins'}",
+            "SF_HISTORY_LAKE": str(home / "lake"),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=home,
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    result: dict[str, Any] = json.loads(done.stdout.split("RESULT", 1)[1])
+    return result
+
+
+def test_no_file_fails_to_parse(parsed: dict[str, Any]) -> None:
+    assert parsed["errors"] == {}
+
+
+def test_every_dag_file_is_known_and_yields_what_is_expected(parsed: dict[str, Any]) -> None:
+    assert {path.name for path in (PROJECT / "dags").glob("*.py")} == set(EXPECTED)
+    for name, dags in EXPECTED.items():
+        assert {dag_id for dag_id, dag in parsed["dags"].items() if dag["file"] == name} == dags
+
+
+def test_every_object_file_has_its_dag(parsed: dict[str, Any]) -> None:
+    assert set(parsed["dags"]) == {object_file.dag_id for object_file in read_object_files().values()}
+
+
+def test_parsing_never_starts_dbt(parsed: dict[str, Any]) -> None:
+    assert parsed["dbt"] == []
+
+
+@pytest.mark.parametrize("noun", ["user", "account"])
+def test_the_flow_of_a_pipeline(parsed: dict[str, Any], noun: str) -> None:
+    tasks = parsed["dags"][f"sf_{noun}_pipeline"]["tasks"]
+    assert tasks["check_source"] == ["extract"]
+    assert tasks["extract"] == ["validate"]
+    assert tasks["validate"] == ["upsert_raw"]
+    groups = {task.split(".")[1] for task in tasks if task.startswith("dbt_scd2.")}
+    for model in (
+        f"stg_sf_{noun}",
+        f"stg_sf_{noun}_changes",
+        f"int_sf_{noun}_changes",
+        f"int_sf_{noun}_versions",
+        f"dim_sf_{noun}_scd",
+        f"dim_sf_{noun}_current",
+        f"sf_{noun}_snapshot",
+    ):
+        assert any(group.startswith(model) for group in groups), f"{model} has no task group in {sorted(groups)}"
+    assert f"dbt_scd2.dim_sf_{noun}_scd.run" in tasks[f"dbt_scd2.int_sf_{noun}_versions.test"]
+    assert tasks["publish_metrics"] == []
+    assert tasks["rebuild_history"] == ["publish_metrics"]
+
+
+@pytest.mark.parametrize("noun", ["user", "account"])
+def test_how_a_pipeline_is_operated(parsed: dict[str, Any], noun: str) -> None:
+    dag = parsed["dags"][f"sf_{noun}_pipeline"]
+    assert (dag["catchup"], dag["max_active_runs"]) == (False, 1)
+    assert dag["params"] == ["full_refresh", "since", "until"]
+    assert dag["tags"] == sorted(["salesforce", f"sf_{noun}", "scd2"])
+    assert dag["owner"] == "data-platform"
+    assert f"sf_{noun}_changes" in dag["doc"]

@@ -1,0 +1,211 @@
+"""A lake for dbt: raw tables as the upsert task would leave them, and dbt in this process on top of it."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from dbt.cli.main import dbtRunner, dbtRunnerResult
+from dbt.contracts.graph.manifest import Manifest
+from pyiceberg.catalog import Catalog
+from pyiceberg.partitioning import PartitionField, PartitionSpec
+from pyiceberg.table import Table
+from pyiceberg.transforms import DayTransform
+
+from local.lake.catalog import LakeFolder, lake_folder
+
+PROJECT = Path(__file__).resolve().parents[2]
+MOMENT = pa.timestamp("us", tz="UTC")
+FIELDS = {
+    "user": {
+        "id": pa.string(),
+        "name": pa.string(),
+        "division": pa.string(),
+        "audit_phase__c": pa.string(),
+        "lastmodifieddate": MOMENT,
+        "systemmodstamp": MOMENT,
+        "isactive": pa.bool_(),
+        "isdeleted": pa.bool_(),
+        "createddate": MOMENT,
+    },
+    "account": {
+        "id": pa.string(),
+        "name": pa.string(),
+        "ownerid": pa.string(),
+        "industry": pa.string(),
+        "rating": pa.string(),
+        "lastmodifieddate": MOMENT,
+        "systemmodstamp": MOMENT,
+        "isdeleted": pa.bool_(),
+        "createddate": MOMENT,
+    },
+}
+TAIL = {"_extracted_at": MOMENT, "_extraction_run_id": pa.string(), "_row_hash": pa.string()}
+LOG_TAIL = {"_change": pa.string(), "_window_end": MOMENT, "_observed_columns": pa.string()}
+
+
+def moment(text: str) -> datetime:
+    """`2026-01-05 06:00` as UTC."""
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+class HistoryLake:
+    """One lake of one test: log batches in, dbt over it, dimension out."""
+
+    def __init__(self, folder: LakeFolder, target: Path, manifest: Manifest | None) -> None:
+        self.folder = folder
+        self.catalog: Catalog = folder.open_catalog()
+        self._target = target
+        self._runner = dbtRunner(manifest=manifest)
+        self._batches = itertools.count(1)
+        for namespace in ("sf_raw", "sf_curated"):
+            self.catalog.create_namespace(namespace)
+        for noun, fields in FIELDS.items():
+            self.catalog.create_table(f"sf_raw.sf_{noun}", pa.schema({**fields, **TAIL}))
+            log = self.catalog.create_table(f"sf_raw.sf_{noun}_changes", pa.schema({**fields, **TAIL, **LOG_TAIL}))
+            with log.update_spec() as update:
+                update.add_field("_extracted_at", DayTransform(), "extracted_day")
+            self.catalog.create_table(
+                f"sf_raw.sf_{noun}_quarantine",
+                pa.schema(
+                    {
+                        "id": pa.string(),
+                        "record": pa.string(),
+                        "reasons": pa.string(),
+                        "_extraction_run_id": pa.string(),
+                        "_quarantined_at": MOMENT,
+                    }
+                ),
+            )
+            self.catalog.create_table(
+                f"sf_curated.sf_{noun}_consumed",
+                pa.schema({"_extraction_run_id": pa.string(), "_extracted_at": MOMENT, "observations": pa.int64()}),
+            )
+
+    def observation(self, record: str, at: str, noun: str = "user", **values: Any) -> dict[str, Any]:
+        """One row of the log. Dates that are not given are `at`; so is the window's end, one hour later.
+
+        :param at: LastModifiedDate, `2026-01-05 06:00`.
+        :param values: columns that are not as usual; moments as text.
+        """
+        row: dict[str, Any] = dict.fromkeys([*FIELDS[noun], *TAIL, *LOG_TAIL])
+        row |= {
+            "id": record,
+            "name": f"Name of {record}",
+            "lastmodifieddate": at,
+            "systemmodstamp": values.get("lastmodifieddate", at),
+            "createddate": "2020-01-01",
+            "isdeleted": False,
+            "_change": "upsert",
+            "_window_end": str(datetime.fromisoformat(at) + timedelta(hours=1)),
+        }
+        if "isactive" in row:
+            row["isactive"] = True
+        row |= values
+        for column, kind in {**FIELDS[noun], **TAIL, **LOG_TAIL}.items():
+            if kind == MOMENT and isinstance(row[column], str):
+                row[column] = moment(row[column])
+        hashed = repr([(name, row[name]) for name in sorted(FIELDS[noun]) if row[name] is not None])
+        row["_row_hash"] = hashlib.sha256(hashed.encode()).hexdigest()
+        return row
+
+    def log(self, *rows: dict[str, Any], run: str | None = None, at: str | None = None, noun: str = "user") -> None:
+        """Append one batch to the log, in one commit.
+
+        :param run: _extraction_run_id; default: a new one.
+        :param at: _extracted_at; default: later than the batch before.
+        """
+        number = next(self._batches)
+        extracted = moment(at) if at else datetime(2026, 6, 1, tzinfo=UTC) + timedelta(hours=number)
+        batch = [{**row, "_extraction_run_id": run or f"run-{number}", "_extracted_at": extracted} for row in rows]
+        schema = pa.schema({**FIELDS[noun], **TAIL, **LOG_TAIL})
+        self.catalog.load_table(f"sf_raw.sf_{noun}_changes").append(pa.Table.from_pylist(batch, schema))
+
+    def mirror(self, *rows: dict[str, Any], noun: str = "user") -> None:
+        """Make these observations the mirror."""
+        schema = pa.schema({**FIELDS[noun], **TAIL})
+        wanted = [
+            {name: row[name] for name in schema.names} | {"_extraction_run_id": "run", "_extracted_at": moment("2026-06-01")}
+            for row in rows
+        ]
+        self.catalog.load_table(f"sf_raw.sf_{noun}").overwrite(pa.Table.from_pylist(wanted, schema))
+
+    def dbt(self, *arguments: str) -> dbtRunnerResult:
+        """Run dbt in this process; the result says what failed."""
+        return self._runner.invoke(
+            [
+                *arguments,
+                "--project-dir", str(PROJECT / "dbt"),
+                "--profiles-dir", str(PROJECT / "dbt"),
+                "--target", "local",
+                "--target-path", str(self._target),
+                "--log-path", str(self._target / "logs"),
+                "--quiet",
+            ]
+        )  # fmt: skip
+
+    def history(self, *flags: str, noun: str = "user") -> None:
+        """Bring the dimension up to date, audited, without the snapshot; every node must succeed."""
+        result = self.dbt(
+            "build", "--select", f"tag:sf_{noun}", "--exclude", "resource_type:snapshot", "resource_type:unit_test",
+            "sf_raw.*", *flags,
+        )  # fmt: skip
+        assert result.success, failures(result)
+
+    def versions(self, noun: str = "user") -> list[dict[str, Any]]:
+        """The dimension, ordered, without _dbt_updated_at."""
+        table = self.dimension(noun).scan().to_arrow().drop_columns("_dbt_updated_at")
+        return table.sort_by([(f"{noun}_id", "ascending"), ("effective_from", "ascending")]).to_pylist()
+
+    def dimension(self, noun: str = "user") -> Table:
+        """The dimension's Iceberg table."""
+        return self.catalog.load_table(f"sf_curated.dim_sf_{noun}_scd")
+
+    def ledger(self, noun: str = "user") -> list[tuple[str, datetime, int]]:
+        """Batches that the ledger has, sorted."""
+        rows = self.catalog.load_table(f"sf_curated.sf_{noun}_consumed").scan().to_arrow().to_pylist()
+        return sorted((row["_extraction_run_id"], row["_extracted_at"], row["observations"]) for row in rows)
+
+
+def failures(result: dbtRunnerResult) -> list[str]:
+    """What failed in a dbt run, for an assertion's message."""
+    if result.exception:
+        return [str(result.exception)]
+    return [f"{one.node.name}: {one.status}: {one.message}" for one in result.result or [] if one.status not in ("success", "pass", "warn")]
+
+
+@pytest.fixture(scope="session")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
+    """The project, parsed once for all tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SF_HISTORY_LAKE", str(tmp_path_factory.mktemp("parse")))
+        result = dbtRunner().invoke(
+            [
+                "parse",
+                "--project-dir", str(PROJECT / "dbt"),
+                "--profiles-dir", str(PROJECT / "dbt"),
+                "--target", "local",
+                "--target-path", str(tmp_path_factory.mktemp("target")),
+                "--log-path", str(tmp_path_factory.mktemp("logs")),
+                "--quiet",
+            ]
+        )  # fmt: skip
+    assert isinstance(result.result, Manifest), result.exception
+    return result.result
+
+
+@pytest.fixture
+def history_lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, manifest: Manifest) -> Iterator[HistoryLake]:
+    """An empty lake with the raw tables of User and Account."""
+    for name in [name for name in os.environ if name.startswith("SF_HISTORY_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("SF_HISTORY_LAKE", str(tmp_path / "lake"))
+    monkeypatch.setenv("DBT_SEND_ANONYMOUS_USAGE_STATS", "false")
+    yield HistoryLake(lake_folder(tmp_path / "lake"), tmp_path / "target", manifest)

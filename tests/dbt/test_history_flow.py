@@ -1,0 +1,183 @@
+"""Batches of the log become the dimension: incrementally or anew, in any order, audited, and only once."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+
+
+def brief(versions: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
+    """Versions as (user, division, deleted, current)."""
+    return [(row["user_id"], row["division"], row["is_deleted"], row["is_current"]) for row in versions]
+
+
+def snapshots(lake) -> int:
+    return len(lake.dimension().metadata.snapshots)
+
+
+def test_first_build_makes_one_current_version_a_user(history_lake):
+    lake = history_lake
+    lake.log(
+        lake.observation("005A", "2026-01-01", division="North"),
+        lake.observation("005B", "2026-01-02", division=""),
+    )
+    lake.history()
+    assert brief(lake.versions()) == [("005A", "North", False, True), ("005B", None, False, True)]
+    assert lake.ledger() == [("run-1", *lake.ledger()[0][1:2], 2)]
+
+
+def test_a_dimension_without_observations_is_empty(history_lake):
+    history_lake.history()
+    assert history_lake.versions() == []
+    assert history_lake.ledger() == []
+
+
+def test_increments_equal_a_rebuild_in_every_order_of_arrival(history_lake):
+    lake = history_lake
+    batches = [
+        [lake.observation("005A", "2026-01-01", division="North"), lake.observation("005B", "2026-01-01")],
+        [lake.observation("005A", "2026-01-02", division="South")],
+        [lake.observation("005A", "2026-01-03", division="North"), lake.observation("005B", "2026-01-03", name="New")],
+    ]
+    for order in itertools.permutations(batches):
+        for batch in order:
+            lake.log(*batch)
+            lake.history()
+        arrived = lake.versions()
+        lake.history("--full-refresh")
+        assert lake.versions() == arrived
+        assert brief(arrived) == [
+            ("005A", "North", False, False),
+            ("005A", "South", False, False),
+            ("005A", "North", False, True),
+            ("005B", None, False, True),
+        ]
+
+
+def test_a_run_without_news_changes_nothing(history_lake):
+    lake = history_lake
+    lake.log(lake.observation("005A", "2026-01-01", division="North"))
+    lake.history()
+    before, ledger = snapshots(lake), lake.catalog.load_table("sf_curated.sf_user_consumed").metadata.snapshots
+    lake.history()
+    lake.history("--full-refresh")
+    assert snapshots(lake) == before
+    assert lake.catalog.load_table("sf_curated.sf_user_consumed").metadata.snapshots == ledger
+
+
+def test_rows_that_did_not_change_are_not_written_again(history_lake):
+    lake = history_lake
+    lake.log(lake.observation("005A", "2026-01-01", division="North"), lake.observation("005B", "2026-01-01"))
+    lake.history()
+    lake.log(lake.observation("005A", "2026-01-02", division="South"))
+    lake.history()
+    written = {
+        (row["user_id"], row["effective_to"] is None): row["_dbt_updated_at"]
+        for row in lake.dimension().scan().to_arrow().to_pylist()
+    }
+    assert written["005A", False] == written["005A", True] > written["005B", True]
+
+
+def test_a_batch_of_a_known_run_that_arrives_later_is_consumed(history_lake):
+    lake = history_lake
+    lake.log(lake.observation("005A", "2026-01-01", division="North"), run="scheduled", at="2026-06-02 06:00")
+    lake.history()
+    # The same run, cleared and run again: another attempt, which even claims to be older.
+    lake.log(lake.observation("005A", "2026-01-02", division="South"), run="scheduled", at="2026-06-01 06:00")
+    lake.history()
+    assert brief(lake.versions()) == [("005A", "North", False, False), ("005A", "South", False, True)]
+    assert [count for _, _, count in lake.ledger()] == [1, 1]
+
+
+def test_versions_that_no_longer_follow_from_the_log_are_deleted(history_lake):
+    lake = history_lake
+    lake.log(
+        lake.observation("005A", "2026-01-01", division="North"),
+        lake.observation("005A", "2026-01-05", division="South"),
+    )
+    lake.history()
+    # What lay between: an earlier observation of the same value, which moves the version's start.
+    lake.log(lake.observation("005A", "2026-01-03", division="South"))
+    lake.history()
+    starts = [row["effective_from"].day for row in lake.versions()]
+    assert starts == [1, 3]
+
+
+def test_a_rebuild_forgets_records_that_the_log_has_forgotten(history_lake):
+    lake = history_lake
+    lake.log(lake.observation("005A", "2026-01-01"), lake.observation("005B", "2026-01-01"))
+    lake.history()
+    lake.catalog.load_table("sf_raw.sf_user_changes").delete("id = '005B'")
+    lake.history("--full-refresh")
+    assert [row["user_id"] for row in lake.versions()] == ["005A"]
+
+
+def test_a_crash_before_the_ledger_is_written_consumes_the_batch_again(history_lake):
+    lake = history_lake
+    lake.log(lake.observation("005A", "2026-01-01", division="North"))
+    lake.history()
+    published, before = lake.versions(), snapshots(lake)
+    lake.catalog.load_table("sf_curated.sf_user_consumed").delete("observations > 0")
+    lake.history()
+    assert lake.versions() == published
+    assert snapshots(lake) == before
+    assert [count for _, _, count in lake.ledger()] == [1]
+
+
+def test_a_batch_that_arrives_between_two_models_is_left_for_the_next_run(history_lake):
+    lake = history_lake
+    lake.log(lake.observation("005A", "2026-01-01", division="North"))
+    assert lake.dbt("run", "--select", "+int_sf_user_versions").success
+    lake.log(lake.observation("005A", "2026-01-02", division="South"))
+    assert lake.dbt("run", "--select", "dim_sf_user_scd").success
+    assert [run for run, _, _ in lake.ledger()] == ["run-1"]
+    lake.history()
+    assert brief(lake.versions()) == [("005A", "North", False, False), ("005A", "South", False, True)]
+    assert [run for run, _, _ in lake.ledger()] == ["run-1", "run-2"]
+
+
+def test_only_touched_users_are_worked_out_again(history_lake):
+    lake = history_lake
+    lake.log(lake.observation("005A", "2026-01-01"), lake.observation("005B", "2026-01-01"))
+    lake.history()
+    lake.log(lake.observation("005B", "2026-01-02", division="South"))
+    result = lake.dbt(
+        "show", "--select", "int_sf_user_changes", "--inline-direct", "select 1", "--limit", "1"
+    )
+    assert result is not None
+
+
+def test_an_audit_that_fails_stops_the_run_before_the_dimension_is_touched(history_lake):
+    lake = history_lake
+    lake.log(lake.observation("005A", "2026-01-01", division="North"))
+    lake.history()
+    published, ledger = lake.versions(), lake.ledger()
+    lake.log(lake.observation("005A", "2026-01-02", division="South"))
+    result = lake.dbt("build", "--select", "tag:sf_user", "--vars", "{break_the_audit: true}")
+    assert not result.success
+    assert (lake.versions(), lake.ledger()) == (published, ledger)
+
+
+def test_account_has_its_own_history(history_lake):
+    lake = history_lake
+    lake.log(lake.observation("001A", "2026-01-01", "account", ownerid="005A", rating="Hot"), noun="account")
+    lake.history(noun="account")
+    lake.log(lake.observation("001A", "2026-01-02", "account", ownerid="005B", rating="Hot"), noun="account")
+    lake.history(noun="account")
+    assert [(row["account_id"], row["owner_id"], row["rating"], row["is_current"]) for row in lake.versions("account")] == [
+        ("001A", "005A", "Hot", False),
+        ("001A", "005B", "Hot", True),
+    ]
+
+
+@pytest.mark.parametrize("year", ["0001", "9999"])
+def test_dates_at_the_ends_of_the_calendar(history_lake, year):
+    lake = history_lake
+    lake.log(
+        lake.observation("005A", f"{year}-03-01", division="North", _window_end=f"{year}-03-01"),
+        lake.observation("005A", f"{year}-03-01", division="South", _window_end=f"{year}-03-02"),
+    )
+    lake.history()
+    assert [str(row["effective_from"]) for row in lake.versions()] == [f"{year}-03-01 00:00:00", f"{year}-03-02 00:00:00"]

@@ -1,0 +1,218 @@
+"""The DAG under a real scheduler, API server and triggerer: a scheduled run, a trigger with Params, a backfill."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from local import services
+from local.airflow_home import AirflowHome
+from local.org.handle import OrgHandle, start_org
+from local.org.ids import to_18
+from tests.e2e.conftest import PROJECT, ask_lake
+
+pytestmark = pytest.mark.scheduler
+
+DAG_ID = "sf_user_pipeline"
+DAY = "2026-01-05"
+#: How long a DAG run may take before the test gives up on it, seconds.
+PATIENCE = 420
+
+
+class Airflow:
+    """Airflow's REST API, as a person with a login uses it."""
+
+    def __init__(self, home: AirflowHome, port: int) -> None:
+        self.home = home
+        self.url = f"http://127.0.0.1:{port}"
+        passwords = json.loads((home.folder / "simple_auth_manager_passwords.json.generated").read_text())
+        token = requests.post(
+            f"{self.url}/auth/token", json={"username": services.USER, "password": passwords[services.USER]}, timeout=30
+        ).json()["access_token"]
+        self.session = requests.Session()
+        self.session.headers["Authorization"] = f"Bearer {token}"
+
+    def call(self, method: str, path: str, expect: int = 200, **body: Any) -> Any:
+        """One request; a burst of writes on SQLite may meet a locked database, hence the retries on 500."""
+        for _ in range(5):
+            answer = self.session.request(method, f"{self.url}/api/v2/{path}", timeout=60, **body)
+            if answer.status_code != 500:
+                break
+            time.sleep(2)
+        assert answer.status_code == expect, answer.text
+        return answer.json()
+
+    def cli(self, *arguments: str) -> str:
+        """Airflow's command line, in the environment of the services."""
+        org = OrgHandle(self.home.org)
+        done = subprocess.run(
+            [sys.executable, "-m", "airflow", *arguments],
+            env={**os.environ, **self.home.variables(org)},
+            cwd=PROJECT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def runs(self) -> list[dict[str, Any]]:
+        """The pipeline's DAG runs."""
+        found: list[dict[str, Any]] = self.call("GET", f"dags/{DAG_ID}/dagRuns?limit=50")["dag_runs"]
+        return found
+
+    def wait(self, *, run_type: str, count: int) -> list[dict[str, Any]]:
+        """The runs of a type, once there are `count` of them and all have succeeded."""
+        deadline = time.monotonic() + PATIENCE * count
+        while time.monotonic() < deadline:
+            runs = [run for run in self.runs() if run["run_type"] == run_type]
+            failed = [run for run in runs if run["state"] == "failed"]
+            assert not failed, self.explain(failed[0])
+            if len(runs) == count and all(run["state"] == "success" for run in runs):
+                return runs
+            time.sleep(2)
+        raise AssertionError(f"{run_type} runs did not end in time: {self.runs()}")
+
+    def explain(self, run: dict[str, Any]) -> str:
+        """What became of each task of a run."""
+        path = f"dags/{DAG_ID}/dagRuns/{run['dag_run_id']}/taskInstances?limit=100"
+        tasks = self.call("GET", path)["task_instances"]
+        return f"{run['dag_run_id']} failed: " + ", ".join(f"{task['task_id']}={task['state']}" for task in tasks)
+
+
+@pytest.fixture(scope="module")
+def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
+    home = AirflowHome(tmp_path_factory.mktemp("scheduler"))
+    scenario = home.root / "three_intervals.jsonl"
+    scenario.write_text("\n".join(json.dumps(event) for event in events()) + "\n")
+    with start_org(home.org) as org:
+        org.load_events(scenario)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    assert services.up(home, port=port) == 0, (home.logs / "up.log").read_text()[-4000:]
+    try:
+        yield Airflow(home, port)
+    finally:
+        services.down(home)
+
+
+def user(number: int) -> str:
+    return to_18(f"0055e{number:010d}")
+
+
+def events() -> Iterator[dict[str, Any]]:
+    """Twenty users, created in the first interval; four move in the second, three in the third."""
+    for number in range(20):
+        yield {
+            "at": f"{DAY}T01:00:{number:02d}Z",
+            "op": "insert",
+            "object": "User",
+            "Id": user(number),
+            "fields": {"Name": f"User {number}", "Division": "North", "Audit_Phase__c": "Phase1"},
+        }
+    for number, hour in ((0, 7), (1, 8), (2, 9), (3, 10), (4, 13), (5, 14), (6, 15)):
+        yield {
+            "at": f"{DAY}T{hour:02d}:00:00Z",
+            "op": "update",
+            "object": "User",
+            "Id": user(number),
+            "fields": {"Division": "South"},
+        }
+
+
+def logged_runs(airflow: Airflow, kind: str) -> list[dict[str, str]]:
+    return ask_lake(
+        airflow.home.root,
+        "select run_id, kind, state, full_refresh, window_start, window_end, rows_extracted, observations_logged "
+        f"from sf_ops.pipeline_runs where kind = '{kind}' order by window_end",
+    )
+
+
+def test_a_scheduled_run_a_trigger_with_params_and_a_backfill(airflow: Airflow) -> None:
+    # Catchup is off: switching the DAG on runs the newest interval only, and on an empty lake it reads everything.
+    airflow.call("PATCH", f"dags/{DAG_ID}", json={"is_paused": False})
+    scheduled = airflow.wait(run_type="scheduled", count=1)
+    (first,) = logged_runs(airflow, "scheduled")
+    assert (first["full_refresh"], first["rows_extracted"], first["observations_logged"]) == ("true", "20", "20")
+    assert first["window_end"] == scheduled[0]["data_interval_end"].replace("T", " ").removesuffix("Z")
+
+    # A person triggers with bounds and without a logical date.
+    params = {"since": f"{DAY}T06:00:00Z", "until": f"{DAY}T12:00:00Z"}
+    airflow.call("POST", f"dags/{DAG_ID}/dagRuns", json={"logical_date": None, "conf": params})
+    airflow.wait(run_type="manual", count=1)
+    (asked,) = logged_runs(airflow, "manual")
+    assert (asked["window_start"], asked["window_end"]) == (f"{DAY} 06:00:00", f"{DAY} 12:00:00")
+    assert (asked["full_refresh"], asked["rows_extracted"]) == ("false", "4")
+
+    # Three intervals, bounds inclusive on the interval's start; each reads its interval and the lookback hour.
+    airflow.cli(
+        "backfill", "create", "--dag-id", DAG_ID, "--from-date", f"{DAY}T00:00:00Z", "--to-date", f"{DAY}T12:00:00Z",
+        "--max-active-runs", "1",
+    )  # fmt: skip
+    airflow.wait(run_type="backfill", count=3)
+    windows = [
+        (run["window_start"], run["window_end"], run["rows_extracted"]) for run in logged_runs(airflow, "backfill")
+    ]
+    assert windows == [
+        ("2026-01-04 23:00:00", f"{DAY} 06:00:00", "13"),
+        (f"{DAY} 05:00:00", f"{DAY} 12:00:00", "4"),
+        (f"{DAY} 11:00:00", f"{DAY} 18:00:00", "3"),
+    ]
+
+    # All of them read the same present, so there is one version a user, and the watermark has not gone back.
+    assert ask_lake(
+        airflow.home.root,
+        "select count(*) as versions, count(distinct user_id) as users, sum(is_current::int) as current "
+        "from sf_curated.dim_sf_user_scd",
+    ) == [{"versions": "20", "users": "20", "current": "20"}]
+    newest = ask_lake(airflow.home.root, "select max(watermark) as watermark from sf_ops.pipeline_runs")
+    assert newest == [{"watermark": first["window_end"]}]
+
+
+def test_a_wrong_param_is_refused_before_anything_runs(airflow: Airflow) -> None:
+    answer = airflow.call(
+        "POST",
+        f"dags/{DAG_ID}/dagRuns",
+        expect=400,
+        json={"logical_date": None, "conf": {"full_refresh": "perhaps"}},
+    )
+    assert "full_refresh" in json.dumps(answer)
+
+
+def test_a_window_in_the_future_fails_at_once_and_says_why(airflow: Airflow) -> None:
+    until = (datetime.now(UTC) + timedelta(days=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    run = airflow.call("POST", f"dags/{DAG_ID}/dagRuns", json={"logical_date": None, "conf": {"until": until}})
+    deadline = time.monotonic() + PATIENCE
+    state = ""
+    while state not in ("failed", "success") and time.monotonic() < deadline:
+        state = airflow.call("GET", f"dags/{DAG_ID}/dagRuns/{run['dag_run_id']}")["state"]
+        time.sleep(2)
+    assert state == "failed"
+    log = airflow.call("GET", f"dags/{DAG_ID}/dagRuns/{run['dag_run_id']}/taskInstances/check_source/logs/1")
+    assert "the future cannot be read" in json.dumps(log)
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="counts processes through /proc, which only Linux has")
+def test_nothing_listens_beyond_loopback(airflow: Airflow) -> None:
+    port = int(airflow.url.rsplit(":", 1)[1])
+    listening = []
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in Path(table).read_text().splitlines()[1:]:
+            address, state = line.split()[1], line.split()[3]
+            host, hexport = address.rsplit(":", 1)
+            if state == "0A" and int(hexport, 16) == port:
+                listening.append(host)
+    assert listening
+    assert set(listening) == {"0100007F"}
