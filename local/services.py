@@ -99,7 +99,7 @@ def supervise(home: AirflowHome, *, port: int) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.append(True))
     with only_one(home.root, purpose="make up"), start_org(home=home.org) as org:
-        if org.stats()["events"] == 0:
+        if not any(counts["events"] for counts in org.stats()["objects"].values()):
             org.load_events(load_scenario(write_story(home.root / "default_scenario.jsonl")))
         variables = home.variables(
             org,

@@ -32,7 +32,6 @@ _SHARED_COLUMNS = {
     "createddate": "timestamptz",
     "lastmodifieddate": "timestamptz",
     "systemmodstamp": "timestamptz",
-    "isactive": "boolean",
     "isdeleted": "boolean",
 }
 

@@ -70,7 +70,7 @@ def write_parquet(
     :raises pa.ArrowInvalid: when a batch has another schema.
     """
     filesystem, path = _open(uri_folder)
-    filesystem.create_dir(path, recursive=True)
+    _make_folder(filesystem, path)
     uris: list[str] = []
     sink: pa.NativeFile | None = None
     writer: pq.ParquetWriter | None = None
@@ -145,7 +145,7 @@ def write_text(uri: str, text: str) -> None:
     :param text: its content.
     """
     filesystem, path = _open(uri)
-    filesystem.create_dir(path.rsplit("/", 1)[0], recursive=True)
+    _make_folder(filesystem, path.rpartition("/")[0])
     with filesystem.open_output_stream(path) as sink:
         sink.write(text.encode("utf-8"))
 
@@ -176,6 +176,12 @@ def find_files(uri_folder: str, name: str) -> list[str]:
         for info in found
         if info.type == pafs.FileType.File and info.base_name == name
     )
+
+
+def _make_folder(filesystem: pafs.FileSystem, path: str) -> None:
+    # S3 has no folders: making one leaves an empty object behind and asks for rights on the bucket.
+    if isinstance(filesystem, pafs.LocalFileSystem):
+        filesystem.create_dir(path, recursive=True)
 
 
 def _open(uri: str) -> tuple[pafs.FileSystem, str]:

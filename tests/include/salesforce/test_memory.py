@@ -92,9 +92,7 @@ def test_memory_does_not_grow_with_the_rows(large_org: OrgHandle, tmp_path: Path
         found = json.loads(done.stdout)
         assert found["api"] == api
         measured[found["rows"]] = found
-    print(measured)
     few, many = measured[20_000], measured[ROWS]
-    # Held as Arrow the 80,000 rows between the two would take 20 MB, as Python objects 100 MB. Ids may take 22 bytes each,
-    # a few times over while they are compared.
-    assert many["pool"] - few["pool"] < 12
-    assert many["peak"] - few["peak"] < 40
+    # Held as Arrow the 80,000 rows between the two would take 20 MB, as Python objects 100 MB. Their Ids may be held.
+    assert many["pool"] - few["pool"] < 5
+    assert many["peak"] - few["peak"] < 30
