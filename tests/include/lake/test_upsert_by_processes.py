@@ -52,7 +52,7 @@ def test_two_processes_lose_nothing_and_double_nothing(lake: Any, tmp_path: Path
         assert process.stdin is not None
         process.stdin.write("go\n")
         process.stdin.flush()
-    attempts = []
+    attempts: list[int] = []
     for process in processes:
         out, err = process.communicate(timeout=120)
         assert process.returncode == 0, err

@@ -80,9 +80,7 @@ def test_recovery_finds_everything_when_the_applied_snapshot_has_expired(lake: A
     lake.run([lake.record("a", 1), lake.record("b", 1)], end=6)
     applied = lake.state().applied_changes_snapshot
     with pytest.raises(Crash):
-        lake.upsert(
-            lake.staged([lake.record("a", 7, division="South")], start=5, end=12), on_step=crash_at("logged")
-        )
+        lake.upsert(lake.staged([lake.record("a", 7, division="South")], start=5, end=12), on_step=crash_at("logged"))
     lake.table("changes").maintenance.expire_snapshots().by_id(applied).commit()
     manifest = lake.run([], start=5, end=12)
     assert manifest.recovered == 1

@@ -62,7 +62,9 @@ def test_a_run_with_nothing_new_moves_the_watermark_without_a_snapshot(lake: Any
 
 def test_only_what_changed_is_logged(lake: Any) -> None:
     lake.run([lake.record("a", 1, division="North"), lake.record("b", 1)], end=6)
-    manifest = lake.run([lake.record("a", 7, division="South"), lake.record("b", 1), lake.record("c", 8)], start=0, end=12)
+    manifest = lake.run(
+        [lake.record("a", 7, division="South"), lake.record("b", 1), lake.record("c", 8)], start=0, end=12
+    )
     assert (manifest.logged, manifest.updated, manifest.inserted, manifest.unchanged) == (2, 1, 1, 1)
     assert changes_of(lake, "a") == [("upsert", "North"), ("upsert", "South")]
     assert lake.mirror()["a"]["division"] == "South"
@@ -76,7 +78,9 @@ def test_a_cursor_that_moved_is_a_change_though_no_value_did(lake: Any) -> None:
 
 def test_going_back_to_an_earlier_value_is_logged(lake: Any) -> None:
     for number, division in enumerate(["North", "South", "North"]):
-        lake.run([lake.record("a", 6 * number + 1, division=division)], start=None if not number else 0, end=6 * (number + 1))
+        lake.run(
+            [lake.record("a", 6 * number + 1, division=division)], start=None if not number else 0, end=6 * (number + 1)
+        )
     assert [division for _, division in changes_of(lake, "a")] == ["North", "South", "North"]
 
 
@@ -240,7 +244,7 @@ def test_another_org_is_refused_with_both_ids(lake: Any) -> None:
     lake.run([lake.record("a", 1)], end=6)
     before = lake.snapshots()
     lake.org_id = "00D000000000002AAA"
-    with pytest.raises(ForeignOrg, match="00D000000000001AAA.*00D000000000002AAA"):
+    with pytest.raises(ForeignOrg, match=r"00D000000000001AAA.*00D000000000002AAA"):
         lake.run([lake.record("b", 7)], start=5, end=12)
     assert lake.snapshots() == before
 
@@ -250,7 +254,11 @@ def test_every_row_says_which_columns_it_observed(lake: Any) -> None:
     lake.run([lake.record("a", 1), lake.record("b", 1)], end=6, absent=["audit_phase__c"])
     lake.run([lake.record("a", 7)], start=5, end=12)
     observed = [row["_observed_columns"] for row in lake.rows("changes")]
-    assert observed == [everything.replace("audit_phase__c,", ""), everything, everything.replace("audit_phase__c,", "")]
+    assert observed == [
+        everything.replace("audit_phase__c,", ""),
+        everything,
+        everything.replace("audit_phase__c,", ""),
+    ]
 
 
 def test_a_deletion_has_observed_what_its_values_had(lake: Any) -> None:
