@@ -77,6 +77,7 @@ class AirflowHome:
             "CURL_CA_BUNDLE": str(org.ca_bundle),
             "SF_HISTORY_ENV": "local",
             "SF_HISTORY_LAKE": str(self.lake),
+            "SF_HISTORY_RETRY_DELAY_SECONDS": "3",
             **(extra or {}),
         }
 

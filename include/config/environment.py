@@ -42,6 +42,7 @@ class Environment(BaseModel):
         build a run, which the model tasks watch; needs a scheduler).
     :param dbt_executable: path of a dbt in another virtualenv (MWAA); empty: dbt runs inside the worker's Python.
     :param dbt_pool: Airflow pool of the dbt tasks. On a laptop it has one slot, because DuckDB's file has one writer.
+    :param retry_delay_seconds: wait before a task's first retry; each later one waits twice as long.
     :param dbt_project: folder of the dbt project.
     """
 
@@ -59,6 +60,7 @@ class Environment(BaseModel):
     dbt_execution: Literal["local", "watcher"] = "local"
     dbt_executable: str = ""
     dbt_pool: str = "default_pool"
+    retry_delay_seconds: int = Field(default=60, ge=1)
     dbt_project: Path = PROJECT_ROOT / "dbt"
 
     def dbt_variables(self) -> dict[str, str]:

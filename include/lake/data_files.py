@@ -26,9 +26,10 @@ from include.lake.tables import arrow_schema
 
 log = logging.getLogger(__name__)
 
-#: A file is split once its rows take this much memory (bytes of Arrow, several times its size in Parquet). Small enough
-#: that a merge rewrites little beside the rows it changes, large enough that files stay few.
-FILE_BYTES = 64 * 1024 * 1024
+#: A file is split once its rows take this much memory (bytes of Arrow, several times its size in Parquet). It is what a
+#: merge rewrites for one changed row, and holds in memory: 100,000 narrow rows. The table's own target size (128 MB of
+#: Parquet) is for whoever compacts it.
+FILE_BYTES = 16 * 1024 * 1024
 
 
 class SortedIds(Sequence[str]):

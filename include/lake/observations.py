@@ -58,7 +58,8 @@ class Observations:
 
         :param schema: the mirror's Arrow schema.
         """
-        return self.rows.filter(pa.array(self.for_mirror)).select(schema.names).cast(schema)
+        rows = self.rows if self.for_mirror.all() else self.rows.filter(pa.array(self.for_mirror))
+        return rows.select(schema.names).cast(schema)
 
 
 @dataclass(frozen=True)
@@ -128,10 +129,11 @@ class RunObservations:
         upserts = upserts.append_column("_row_hash", keys.hashes.filter(pa.array(new)))
         upserts = self._as_log_rows(upserts, "upsert", pa.repeat(pa.scalar(self.observed), upserts.num_rows))
         deletions, gone_from = self._deletions(absence, placement, later)
-        rows = pa.concat_tables([upserts, deletions])
-        file_of = np.concatenate([placement.file_of[new], np.array(gone_from, np.int32)])
-        order = pc.sort_indices(rows.column("id")).to_numpy()
-        rows, file_of = rows.take(order), file_of[order]
+        rows, file_of = upserts, placement.file_of[new]
+        if deletions.num_rows:
+            rows = pa.concat_tables([upserts, deletions])
+            order = pc.sort_indices(rows.column("id")).to_numpy()
+            rows, file_of = rows.take(order), np.append(file_of, np.array(gone_from, np.int32))[order]
         for_mirror = self._wins(rows, later)
         ids = rows.column("id").filter(pa.array(for_mirror)).combine_chunks()
         return Observations(

@@ -56,7 +56,7 @@ def build_pipeline(object_file: ObjectFile, environment: Environment) -> DAG:
         default_args={
             "owner": OWNER,
             "retries": 2,
-            "retry_delay": timedelta(minutes=1),
+            "retry_delay": timedelta(seconds=environment.retry_delay_seconds),
             "retry_exponential_backoff": True,
             "max_retry_delay": timedelta(minutes=30),
         },

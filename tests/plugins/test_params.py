@@ -1,0 +1,59 @@
+"""What a person may ask of a run, and how it is read."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from salesforce_history.operators import run_request
+from salesforce_history.params import moment, pipeline_params
+
+NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
+
+
+def test_every_param_explains_itself_on_the_form() -> None:
+    for name, param in pipeline_params().items():
+        assert param.schema["title"], name
+        assert len(param.schema["description_md"]) > 60, name
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (None, None),
+        ("", None),
+        ("2026-01-05T12:00:00Z", NOON),
+        ("2026-01-05T13:00:00+01:00", NOON),
+        ("2026-01-05T12:00:00", NOON),
+        ("2026-01-05 12:00:00", NOON),
+    ],
+)
+def test_a_moment_is_utc_unless_it_says_otherwise(value: str | None, expected: datetime | None) -> None:
+    assert moment({"since": value}, "since") == expected
+
+
+@pytest.mark.parametrize("value", ["yesterday", "2026-13-01T00:00:00Z", "' OR 1=1", 7])
+def test_what_is_no_moment_is_refused_by_name(value: Any) -> None:
+    with pytest.raises(ValueError, match="Param until is"):
+        moment({"until": value}, "until")
+
+
+@pytest.mark.parametrize(
+    ("run_type", "kind"),
+    [
+        ("scheduled", "scheduled"),
+        ("backfill", "backfill"),
+        ("manual", "manual"),
+        ("asset_triggered", "manual"),
+        (SimpleNamespace(value="scheduled"), "scheduled"),
+    ],
+)
+def test_every_kind_of_run_has_a_meaning(run_type: Any, kind: str) -> None:
+    dag_run = SimpleNamespace(
+        run_type=run_type, run_after=NOON, logical_date=None, data_interval_start=None, data_interval_end=None
+    )
+    request = run_request({"dag_run": dag_run, "params": {"full_refresh": True}})  # type: ignore[typeddict-item]
+    assert (request.kind, request.interval, request.logical_date, request.full_refresh) == (kind, None, None, True)
