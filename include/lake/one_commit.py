@@ -104,7 +104,7 @@ class _PlannedOverwrite(_OverwriteFiles):
             snapshot_producer=self,
         )
         data = [manifest for manifest in live if manifest.content == ManifestContent.DATA]
-        return merging.merge_manifests(data) + [
+        return [m for m in manifests if m.content == ManifestContent.DATA] + [
             manifest for manifest in live if manifest.content == ManifestContent.DELETES
         ]
 

@@ -225,7 +225,7 @@ class _Upsert:
 
     def _log_is_still_at(self, head: int | None) -> None:
         """What was not logged, because it said nothing new, may say something new beside what was logged since."""
-        if False:
+        if self._changes().head != head:
             raise Overtaken("another run has logged observations since this one was planned")
 
     def _changes(self) -> ChangesLog:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pyiceberg.catalog.sql import SqlCatalog
+if TYPE_CHECKING:
+    from pyiceberg.catalog.sql import SqlCatalog
 
 #: Name of the catalog in its database. Airflow's IcebergHook names a catalog by its connection id.
 CATALOG_NAME = "iceberg_default"
@@ -46,6 +48,9 @@ class LakeFolder:
 
     def open_catalog(self) -> SqlCatalog:
         """The catalog of this lake; it is created if it is not there."""
+        # Imported here because it takes a second, and a reader of the lake does without.
+        from pyiceberg.catalog.sql import SqlCatalog  # noqa: PLC0415
+
         self.path.mkdir(parents=True, exist_ok=True)
         return SqlCatalog(
             CATALOG_NAME,

@@ -75,7 +75,9 @@ class RestCatalogServer(ThreadingHTTPServer):
 
     def serve_in_background(self) -> None:
         """Answer requests in a daemon thread of this process."""
-        threading.Thread(target=self.serve_forever, name="iceberg-rest", kwargs={"poll_interval": 0.05}, daemon=True).start()
+        threading.Thread(
+            target=self.serve_forever, name="iceberg-rest", kwargs={"poll_interval": 0.05}, daemon=True
+        ).start()
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -120,7 +122,9 @@ class _Handler(BaseHTTPRequestHandler):
         catalog = self.server.catalog
         if self.command == "POST":
             catalog.create_namespace(tuple(body["namespace"]), body.get("properties") or {})
-            return HTTPStatus.OK, json.dumps({"namespace": body["namespace"], "properties": body.get("properties") or {}})
+            return HTTPStatus.OK, json.dumps(
+                {"namespace": body["namespace"], "properties": body.get("properties") or {}}
+            )
         return HTTPStatus.OK, json.dumps({"namespaces": [list(name) for name in catalog.list_namespaces()]})
 
     def _namespace(self, namespace: tuple[str, ...]) -> tuple[HTTPStatus, str | None]:

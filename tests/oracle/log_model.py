@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import cast
 
 from tests.oracle.shapes import Row, Shape
@@ -37,7 +38,7 @@ class Observation:
         """SystemModstamp: it moves with every change."""
         return cast("datetime", self.values["systemmodstamp"])
 
-    @property
+    @cached_property
     def place(self) -> tuple[datetime, datetime, datetime, str]:
         """Where it stands among the observations of its record, whenever it arrived."""
         tie = repr(sorted((name, repr(value)) for name, value in self.values.items() if value is not None))

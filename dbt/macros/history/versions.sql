@@ -1,9 +1,9 @@
 {#- The versions that follow from the observations of the touched records: the dimension's rows, but for
     _dbt_updated_at.
 
-    A tracked value is compared as a code: 'v' and the value, 'n' for null, null for unknown (the row did not observe the
-    field). Unknown is not null: a code is compared with the last one that is known, and the first known one opens
-    nothing. -#}
+    A value is carried as a code: 'v' and the value, 'n' for null, null for unknown (the row did not observe the field).
+    Unknown is not null: a tracked field's code is compared with the last one that is known, the first known one opens
+    nothing, and a version carries the last known value of every column. -#}
 {% macro scd2_versions(noun, changes) -%}
     {%- set object = sf_object(noun) -%}
     {%- set id = object.id -%}
@@ -11,15 +11,11 @@
 with observations as (
     select
         {{ id }},
-        {%- for column in object.columns %}
-        {%- if column.name in object.attributes %}
-        {{ column.name }},
-        {%- elif column.name in object.tracked %}
+        {%- for column in object.columns if column.name != id %}
         case
             when _observed_columns is null or strpos(',' || _observed_columns || ',', ',{{ column.source }},') > 0
                 then coalesce('v' || cast({{ column.name }} as varchar), 'n')
         end as {{ column.name }}_code,
-        {%- endif %}
         {%- endfor %}
         coalesce(is_deleted, false) as is_deleted,
         last_modified_date,
@@ -38,8 +34,10 @@ compared as (
         {%- for field in object.tracked %}
         {{ last_known(field ~ '_code', by_time ~ ' rows between unbounded preceding and 1 preceding') }}
             as {{ field }}_before,
-        {{ last_known(field ~ '_code', by_time ~ ' rows between unbounded preceding and current row') }}
-            as {{ field }}_known,
+        {%- endfor %}
+        {%- for column in object.columns if column.name != id %}
+        {{ last_known(column.name ~ '_code', by_time ~ ' rows between unbounded preceding and current row') }}
+            as {{ column.name }}_known,
         {%- endfor %}
         lag(is_deleted) over ({{ by_time }}) as is_deleted_before
     from observations
@@ -84,20 +82,16 @@ openings as (
 
 {{ scd2_effective_from(id, 'openings') }},
 
--- Type 1: what a version says is what its last observation says.
+-- Type 1: what a version says is what was known at its last observation.
 closings as (
     select
         {{ id }},
         version_number,
         {%- for column in object.columns if column.name != id %}
-        {%- if column.name in object.tracked %}
         cast(
             case when {{ column.name }}_known like 'v%' then substr({{ column.name }}_known, 2) end
             as {{ column_data_type(column.type | default('string')) }}
         ) as {{ column.name }},
-        {%- else %}
-        {{ column.name }},
-        {%- endif %}
         {%- endfor %}
         is_deleted
     from numbered

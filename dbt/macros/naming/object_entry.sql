@@ -7,9 +7,5 @@
             ~ ". Add one to dbt_project.yml.") }}
     {%- endif -%}
     {%- set entry = objects[noun] -%}
-    {%- set attributes = [] -%}
-    {%- for column in entry.columns if column.name != entry.id and column.name not in entry.tracked -%}
-        {%- do attributes.append(column.name) -%}
-    {%- endfor -%}
-    {{ return(dict(entry, attributes=attributes, dimension='dim_' ~ entry.table ~ '_scd')) }}
+    {{ return(dict(entry, dimension='dim_' ~ entry.table ~ '_scd')) }}
 {%- endmacro %}

@@ -150,6 +150,21 @@ def test_what_was_unchanged_at_planning_is_judged_again_beside_a_deletion(lake: 
     assert not lake.mirror()["a"]["isdeleted"]
 
 
+def test_it_is_judged_again_even_if_the_other_run_has_only_reached_the_log(lake: Any) -> None:
+    record = lake.record("a", 1)
+    lake.run([record, lake.record("b", 1)], end=6)
+    sees_it = lake.staged([record], start=0, end=18)
+    refresh = lake.staged([lake.record("b", 1)], end=12)
+
+    def log_and_die() -> None:
+        with pytest.raises(Crash):
+            lake.upsert(refresh, on_step=crash_at("logged"))
+
+    manifest = lake.upsert(sees_it, on_step=once_at("planned", log_and_die))
+    assert (manifest.attempts, manifest.recovered, manifest.logged) == (2, 1, 1)
+    assert not lake.mirror()["a"]["isdeleted"]
+
+
 def test_endless_conflicts_end_in_an_error_that_says_what_to_do(lake: Any) -> None:
     lake.run([lake.record("a", 1)], end=6)
     hour = iter(range(100))

@@ -1,0 +1,158 @@
+"""The real pipeline behind its two doors: staged batches go into the upsert, dbt builds the history."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from dbt.artifacts.schemas.run import RunExecutionResult
+from dbt.cli.main import dbtRunner, dbtRunnerResult
+
+from include.config.environment import current_environment
+from include.config.object_file import read_object_files
+from include.lake.names import RawTables
+from include.lake.upsert import upsert
+from include.staging.manifest import (
+    ExtractionManifest,
+    ExtractionStats,
+    FieldPlan,
+    ReadPlan,
+    UpsertManifest,
+    ValidationManifest,
+)
+from include.staging.manifest import Window as PlannedWindow
+from include.staging.store import write_parquet
+from local.lake.catalog import lake_folder
+from tests.oracle.reads import Batch
+from tests.oracle.shapes import DATES, Row, Shape
+
+PROJECT = Path(__file__).resolve().parents[2]
+ORG = "00D000000000001AAA"
+_STATS = ExtractionStats(
+    rows=0,
+    distinct_ids=0,
+    counted=0,
+    reads=1,
+    bytes_received=0,
+    bytes_staged=0,
+    api_calls=1,
+    api_usage_percent=None,
+    seconds=0,
+)
+
+
+class Pipeline:
+    """One lake of one object, from accepted rows to the dimension."""
+
+    def __init__(self, root: Path, shape: Shape) -> None:
+        os.environ["SF_HISTORY_LAKE"] = str(root / "lake")
+        self.shape, self._root = shape, root
+        self.object_file = read_object_files()[shape.noun]
+        self.environment = current_environment()
+        self.catalog = lake_folder(root / "lake").open_catalog()
+        self.tables = RawTables.of(self.object_file, self.environment)
+        self._staged = itertools.count(1)
+        self._dbt = dbtRunner()
+
+    def deliver(self, batch: Batch) -> UpsertManifest:
+        """Stage a batch's rows and upsert them."""
+        return upsert(self.catalog, self.object_file, self.environment, self._manifest(batch))
+
+    def build(self, *flags: str) -> None:
+        """Bring the dimension up to date, audited by the critical tests."""
+        result = self._invoke(
+            "build", "--select", f"tag:sf_{self.shape.noun}",
+            "--exclude", "resource_type:snapshot", "resource_type:unit_test", "sf_raw.*", *flags,
+        )  # fmt: skip
+        assert result.success, _failures(result)
+
+    def dimension(self) -> list[dict[str, Any]]:
+        """Rows of the published dimension."""
+        return self._rows(f"{self.environment.curated_namespace}.dim_sf_{self.shape.noun}_scd")
+
+    def mirror(self) -> Mapping[str, Row]:
+        """Rows of the mirror by Id; no Id may be there twice."""
+        rows = self._rows(self.tables.mirror)
+        found = {row["id"]: row for row in rows}
+        assert len(found) == len(rows), "an Id is in the mirror twice"
+        return found
+
+    def _rows(self, table: str) -> list[dict[str, Any]]:
+        return self.catalog.load_table(table).scan().to_arrow().to_pylist()
+
+    def _invoke(self, *arguments: str) -> dbtRunnerResult:
+        target = self._root / "target"
+        return self._dbt.invoke(
+            [
+                *arguments,
+                "--project-dir", str(PROJECT / "dbt"),
+                "--profiles-dir", str(PROJECT / "dbt"),
+                "--target", "local",
+                "--target-path", str(target),
+                "--log-path", str(target / "logs"),
+                "--quiet",
+            ]
+        )  # fmt: skip
+
+    def _manifest(self, batch: Batch) -> ValidationManifest:
+        folder = self._root / "staging" / str(next(self._staged))
+        columns = self.object_file.columns
+        assert set(columns) == set(self.shape.columns)
+        schema = pa.schema([(name, self._type(name)) for name in columns])
+        rows = pa.Table.from_pylist([{name: row[name] for name in columns} for row in batch.rows], schema)
+        ids = pa.table({"id": pa.array(batch.present, pa.string())})
+        window = batch.window
+        fields = tuple(
+            FieldPlan(name=name, column=name, salesforce_type=kind, column_type=kind)
+            for name in columns
+            if name not in batch.unread and (name != "isdeleted" or self.shape.soft_deletes)
+            for kind in [self._kind(name)]
+        )
+        plan = ReadPlan(
+            noun=self.shape.noun,
+            object=self.shape.object,
+            org_id=ORG,
+            run_id=batch.run_id,
+            window=PlannedWindow(
+                start=window.start, end=window.end, kind="scheduled", full_refresh=window.full_refresh, reason="test"
+            ),
+            fields=fields,
+            absent=tuple(sorted(batch.unread)),
+            has_is_deleted=self.shape.soft_deletes,
+            cursor="SystemModstamp",
+            api="rest",
+            estimated_rows=len(batch.rows),
+            planned_at=window.end,
+        )
+        return ValidationManifest(
+            extraction=ExtractionManifest(plan=plan, extracted_at=batch.extracted_at, files=(), stats=_STATS),
+            files=tuple(write_parquet(str(folder), [rows], schema, "accepted")),
+            present_files=tuple(write_parquet(str(folder), [ids], ids.schema, "present")),
+            accepted=len(batch.rows),
+            rejected=len(batch.present),
+            superseded=0,
+            reasons={},
+            warnings=(),
+        )
+
+    def _kind(self, column: str) -> str:
+        if column in DATES:
+            return "timestamptz"
+        return "boolean" if column.startswith("is") else "string"
+
+    def _type(self, column: str) -> pa.DataType:
+        return {"timestamptz": pa.timestamp("us", tz="UTC"), "boolean": pa.bool_(), "string": pa.string()}[
+            self._kind(column)
+        ]
+
+
+def _failures(result: dbtRunnerResult) -> list[str]:
+    if result.exception:
+        return [str(result.exception)]
+    assert isinstance(result.result, RunExecutionResult)
+    fine = ("success", "pass", "warn")
+    return [f"{one.node.name}: {one.status}: {one.message}" for one in result.result.results if one.status not in fine]
