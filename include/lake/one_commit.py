@@ -104,7 +104,7 @@ class _PlannedOverwrite(_OverwriteFiles):
             snapshot_producer=self,
         )
         data = [manifest for manifest in live if manifest.content == ManifestContent.DATA]
-        return [m for m in manifests if m.content == ManifestContent.DATA] + [
+        return merging.merge_manifests(data) + [
             manifest for manifest in live if manifest.content == ManifestContent.DELETES
         ]
 
@@ -147,7 +147,7 @@ def commit_once(
         transaction.commit_transaction()
     except (CommitFailedException, ValidationException):
         if snapshot_id is not None and table.refresh().snapshot_by_id(snapshot_id) is not None:
-            return snapshot_id  # it landed, and only the answer was lost
+            return snapshot_id  # it landed, and only its answer was lost; pyiceberg before 0.12 does not look
         discard(table, added)
         raise
     return snapshot_id

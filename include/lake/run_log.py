@@ -8,8 +8,10 @@ from typing import Any
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import CommitFailedException, ValidationException
-from pyiceberg.expressions import And, EqualTo
+from pyiceberg.expressions import And
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+
+from include.lake.data_files import equal_to
 
 TABLE = "pipeline_runs"
 
@@ -67,7 +69,7 @@ def record_run(catalog: Catalog, namespace: str, row: dict[str, Any]) -> None:
     values = {"recorded_at": datetime.now(UTC), **row}
     table.overwrite(
         pa.Table.from_pylist([{name: values.get(name) for name in SCHEMA.names}], schema=SCHEMA),
-        overwrite_filter=And(EqualTo("run_id", row["run_id"]), EqualTo("object", row["object"])),
+        overwrite_filter=And(equal_to("run_id", row["run_id"]), equal_to("object", row["object"])),
     )
 
 

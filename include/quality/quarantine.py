@@ -53,14 +53,12 @@ def write_quarantine(
     """Make the quarantine hold exactly these rejects for a run, in one commit. A repeat writes nothing.
 
     :param catalog: an Iceberg catalog.
-    :param table_name: `namespace.table`; made if it is not there.
+    :param table_name: `namespace.table`; made if it is not there, so that an empty quarantine can be asked too.
     :param reject_files: from `Validation`; none: the run has no rejects, and older ones of the same run are removed.
     :param run_id: Airflow's run id.
     :param quarantined_at: time to note, UTC.
     :return: rows written; 0 when nothing had to be.
     """
-    if not reject_files and not catalog.table_exists(table_name):
-        return 0
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception_type((CommitFailedException, ValidationException)),
         stop=tenacity.stop_after_attempt(MOST_ATTEMPTS),

@@ -49,7 +49,7 @@ class LakeFolder:
     def open_catalog(self) -> SqlCatalog:
         """The catalog of this lake; it is created if it is not there."""
         # Imported here because it takes a second, and a reader of the lake does without.
-        from pyiceberg.catalog.sql import SqlCatalog  # noqa: PLC0415
+        from pyiceberg.catalog.sql import SqlCatalog
 
         self.path.mkdir(parents=True, exist_ok=True)
         return SqlCatalog(

@@ -29,7 +29,7 @@ def link_extensions(folder: Path) -> None:
     for name in EXTENSIONS:
         source = _wheel_file(name, version)
         link = target / source.name
-        if link.is_symlink() and Path(os.readlink(link)) == source:
+        if link.is_symlink() and link.readlink() == source:
             continue
         # Two processes may do this at once: the last one to rename wins, and both links are right.
         fresh = link.with_name(f"{link.name}.{os.getpid()}")

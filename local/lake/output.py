@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Any, TextIO
 
 import duckdb
@@ -98,8 +98,6 @@ def _text(value: Any) -> str | None:
     if isinstance(value, datetime):
         moment = value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value
         return moment.isoformat(sep=" ")
-    if isinstance(value, date):
-        return value.isoformat()
     if isinstance(value, bytes):
         return value.hex()
     if isinstance(value, list | tuple | dict):

@@ -100,9 +100,14 @@ class _Handler(BaseHTTPRequestHandler):
             logger.warning("%s %s: refused: %s", self.command, self.path, error)
             status = HTTPStatus.BAD_REQUEST
             answer = _error(status, "BadRequestException", f"{type(error).__name__}: {error}")
+        except Exception as error:
+            # A catalog that is locked, a disk that is full: DuckDB gets a reason instead of a closed connection.
+            logger.exception("%s %s failed", self.command, self.path)
+            status = HTTPStatus.INTERNAL_SERVER_ERROR
+            answer = _error(status, type(error).__name__, str(error))
         self._send(status, answer)
 
-    do_GET = do_HEAD = do_POST = do_DELETE = _answer
+    do_GET = do_HEAD = do_POST = do_DELETE = _answer  # noqa: N815 - http.server looks for these names
 
     def _route(self, parts: list[str], body: dict[str, Any]) -> tuple[HTTPStatus, str | None]:
         match parts:
@@ -145,7 +150,9 @@ class _Handler(BaseHTTPRequestHandler):
         return HTTPStatus.OK, json.dumps({"identifiers": identifiers})
 
     def _create(self, namespace: tuple[str, ...], body: dict[str, Any]) -> Table:
-        request = CreateTableRequest.model_validate({"location": None, **body})
+        request = CreateTableRequest.model_validate(
+            {"location": None, "partition-spec": None, "write-order": None, **body}
+        )
         identifier = (*namespace, request.name)
         wanted: dict[str, Any] = {"schema": request.table_schema, "location": request.location}
         wanted["properties"] = request.properties
@@ -203,7 +210,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(payload)
         self.wfile.flush()
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+    def log_message(self, format: str, *args: Any) -> None:
         logger.debug(format, *args)
 
 

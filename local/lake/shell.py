@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import os
 import sys
 
@@ -19,6 +20,7 @@ _TABLES = (
 )
 _HELP = """.tables          every table and view
 .schema NAME     columns of one, for example .schema sf_curated.dim_sf_user_scd
+.refresh         see what was written since the shell was opened
 .quit            leave (or Ctrl-D)
 A statement ends with a semicolon. Times are UTC. Nothing that is done here changes the lake."""
 
@@ -36,26 +38,29 @@ def run(connection: duckdb.DuckDBPyConnection, query: str, *, form: str) -> None
         sys.stdout.flush()
 
 
-def interactive(connection: duckdb.DuckDBPyConnection, *, form: str) -> None:
-    """Read statements from the terminal until the end of input."""
-    with contextlib.suppress(ImportError):
-        import readline  # noqa: F401  (arrow keys and history)
+def interactive(connection: duckdb.DuckDBPyConnection, *, form: str) -> bool:
+    """Read statements from the terminal until the end of input.
 
-    print("DuckDB on the lake; .help helps, .quit leaves")
+    :return: whether the lake is to be opened afresh, and the conversation to go on.
+    """
+    with contextlib.suppress(ImportError):
+        import readline  # noqa: F401  (arrow keys and history, where the platform has them)
+
     pending = ""
     while True:
         try:
             line = input("   > " if pending else "sql> ")
         except EOFError:
             print()
-            return
+            return False
         except KeyboardInterrupt:
             print()
             pending = ""
             continue
         if not pending and line.startswith("."):
-            if line.split()[0] in (".quit", ".exit"):
-                return
+            command = line.split()[0]
+            if command in (".quit", ".exit", ".refresh"):
+                return command == ".refresh"
             line = _statement_of(line)
         pending = f"{pending}{line}\n" if pending or line.strip() else ""
         if pending.rstrip().endswith(";"):
@@ -90,20 +95,30 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--format", choices=FORMATS, default="table", help="how rows are printed (FORMAT=…)")
     parser.add_argument("--lake", help="the lake folder; default: SF_HISTORY_LAKE, else .local/lake")
     options = parser.parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Names are in UTF-8 whatever the terminal's locale says.
+        sys.stdout.reconfigure(encoding="utf-8")
     try:
-        with open_read_only(lake_folder(options.lake)) as lake:
-            for problem in lake.unreadable:
-                print(f"note: {problem}", file=sys.stderr)
-            if options.query:
-                run(lake.connection, options.query, form=options.format)
-            else:
-                interactive(lake.connection, form=options.format)
+        if not options.query:
+            print("DuckDB on the lake; .help helps, .quit leaves")
+        again = True
+        while again:
+            with open_read_only(lake_folder(options.lake)) as lake:
+                for problem in lake.unreadable:
+                    print(f"note: {problem}", file=sys.stderr)
+                if options.query:
+                    run(lake.connection, options.query, form=options.format)
+                    again = False
+                else:
+                    again = interactive(lake.connection, form=options.format)
     except NoLake as problem:
         print(problem, file=sys.stderr)
         return 2
     except duckdb.Error as error:
         print(_one_line(error), file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
     except BrokenPipeError:
         # Whoever reads has enough; without this Python would complain once more while it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

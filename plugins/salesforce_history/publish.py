@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow.sdk import Context
-from airflow.sdk.exceptions import AirflowException
+from airflow.sdk.exceptions import AirflowFailException
 
 from include.config.environment import current_environment
 from include.lake.run_log import record_run
@@ -16,7 +16,7 @@ from salesforce_history.dbt_group import can_be_rebuilt
 from salesforce_history.operators import DIMENSION_SNAPSHOT, ObjectOperator
 
 
-class HistoryNotPublished(AirflowException):
+class HistoryNotPublished(AirflowFailException):
     """The run ends without having published the history. The message names what failed."""
 
 
@@ -76,16 +76,25 @@ class PublishMetricsOperator(ObjectOperator):
             }
         record_run(catalog, environment.operations_namespace, row)
         if not published:
-            raise HistoryNotPublished(
-                f"{self.object_file.object}: {', '.join(failed)} failed, so this run published no history. Readers see "
-                "the state of the last good run, and nothing that was logged is lost. Open the failed task's log for "
-                "the cause and its remedy, then clear that task: everything after it runs again."
-            )
+            raise HistoryNotPublished(self._explain(failed, states))
         summary = {name: value for name, value in row.items() if isinstance(value, int) and not isinstance(value, bool)}
         self.log.info(
             "%s: %s", self.object_file.object, ", ".join(f"{name} {value:,}" for name, value in summary.items())
         )
         return summary
+
+    def _explain(self, failed: list[str], states: dict[str, str]) -> str:
+        touched = states.get(f"{self.dbt_group}.{self.object_file.dimension}.run") == "success"
+        readers = (
+            f"{self.object_file.dimension} holds this run's versions, which failed their checks: tell its readers."
+            if touched
+            else "Readers see the state of the last good run."
+        )
+        return (
+            f"{self.object_file.object}: {', '.join(failed)} failed, so the history is not published. {readers} "
+            "Nothing that was logged is lost. Open the failed task's log for the cause and its remedy, then clear that "
+            "task: everything after it runs again."
+        )
 
     def _reading(self, validation: Any) -> dict[str, Any]:
         if not validation:

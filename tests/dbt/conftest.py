@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ import pytest
 from dbt.cli.main import dbtRunner, dbtRunnerResult
 from dbt.contracts.graph.manifest import Manifest
 from pyiceberg.catalog import Catalog
-from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.table import Table
 from pyiceberg.transforms import DayTransform
 
@@ -131,10 +129,7 @@ class HistoryLake:
     def mirror(self, *rows: dict[str, Any], noun: str = "user") -> None:
         """Make these observations the mirror."""
         schema = pa.schema({**FIELDS[noun], **TAIL})
-        wanted = [
-            {name: row[name] for name in schema.names} | {"_extraction_run_id": "run", "_extracted_at": moment("2026-06-01")}
-            for row in rows
-        ]
+        wanted = [{**row, "_extraction_run_id": "run", "_extracted_at": moment("2026-06-01")} for row in rows]
         self.catalog.load_table(f"sf_raw.sf_{noun}").overwrite(pa.Table.from_pylist(wanted, schema))
 
     def dbt(self, *arguments: str) -> dbtRunnerResult:
@@ -178,7 +173,11 @@ def failures(result: dbtRunnerResult) -> list[str]:
     """What failed in a dbt run, for an assertion's message."""
     if result.exception:
         return [str(result.exception)]
-    return [f"{one.node.name}: {one.status}: {one.message}" for one in result.result or [] if one.status not in ("success", "pass", "warn")]
+    return [
+        f"{one.node.name}: {one.status}: {one.message}"
+        for one in result.result or []
+        if one.status not in ("success", "pass", "warn")
+    ]
 
 
 @pytest.fixture(scope="session")
@@ -202,10 +201,10 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
 
 
 @pytest.fixture
-def history_lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, manifest: Manifest) -> Iterator[HistoryLake]:
+def history_lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, manifest: Manifest) -> HistoryLake:
     """An empty lake with the raw tables of User and Account."""
     for name in [name for name in os.environ if name.startswith("SF_HISTORY_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("SF_HISTORY_LAKE", str(tmp_path / "lake"))
     monkeypatch.setenv("DBT_SEND_ANONYMOUS_USAGE_STATS", "false")
-    yield HistoryLake(lake_folder(tmp_path / "lake"), tmp_path / "target", manifest)
+    return HistoryLake(lake_folder(tmp_path / "lake"), tmp_path / "target", manifest)

@@ -93,16 +93,15 @@ class Log:
         return not before or not one.says_the_same(before[-1])
 
     def deletion(self, record: str, *, window_end: datetime, extracted_at: datetime, run_id: str) -> Observation:
-        """That a record is gone: its last known values, dated at the window's end."""
-        known: Row = {}
-        observed: set[str] = set()
-        for one in self.of(record):
-            known |= {name: one.values[name] for name in one.observed}
-            observed |= one.observed
+        """That a record is gone: what its last observation says, dated at the window's end.
+
+        What that one did not observe stays unknown.
+        """
+        last = self.of(record)[-1]
         dates: Row = {"lastmodifieddate": window_end, "systemmodstamp": window_end}
         return Observation(
-            values={**dict.fromkeys(self.shape.columns), **known, **dates, "isdeleted": True},
-            observed=frozenset(observed),
+            values={**last.values, **dates, "isdeleted": True},
+            observed=last.observed,
             change="delete",
             window_end=window_end,
             extracted_at=extracted_at,

@@ -36,6 +36,7 @@ RULES = (
     "duplicate batch",
     "quarantined but present",
     "volume guard refuses",
+    "run fails for its rejected rows",
 )
 
 

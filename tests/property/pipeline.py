@@ -81,6 +81,14 @@ class Pipeline:
         assert len(found) == len(rows), "an Id is in the mirror twice"
         return found
 
+    def break_one_row(self, *, gone: bool) -> None:
+        """Damage one row of the dimension behind dbt's back."""
+        table = self.catalog.load_table(f"{self.environment.curated_namespace}.dim_sf_{self.shape.noun}_scd")
+        rows = table.scan().to_arrow()
+        first, others = rows.to_pylist()[:1], rows.slice(1)
+        broken = [] if gone else [{**first[0], "name": "somebody else"}]
+        table.overwrite(pa.concat_tables([others, pa.Table.from_pylist(broken, rows.schema)]))
+
     def _rows(self, table: str) -> list[dict[str, Any]]:
         return self.catalog.load_table(table).scan().to_arrow().to_pylist()
 

@@ -17,6 +17,9 @@ from tests.oracle import rules
 from tests.oracle.compare import differences, mirror_differences, report
 from tests.oracle.histories import Generator, cut
 from tests.oracle.history_model import dimension
+from tests.oracle.lives import batches as lived_batches
+from tests.oracle.lives import scenario
+from tests.oracle.org_model import Org, event_of
 from tests.oracle.reads import Batch, Lake, Refused
 from tests.oracle.shapes import ACCOUNT, USER, Shape
 from tests.property.pipeline import Pipeline
@@ -57,10 +60,12 @@ def deliver(pipeline: Pipeline, lake: Lake, batch: Batch) -> None:
 def check(pipeline: Pipeline, lake: Lake, told: str) -> None:
     """Dimension and mirror are the oracle's."""
     found = differences(lake.shape, pipeline.dimension(), dimension(lake.log))
-    assert not found, f"{told}: dimension: {report(found)}"
+    if found:
+        pytest.fail(f"{told}: dimension: {report(found)}", pytrace=False)
     last = {record: known[-1].observed for record, known in lake.log.by_record().items()}
     found = mirror_differences(lake.shape, pipeline.mirror(), lake.log.mirror(), last)
-    assert not found, f"{told}: mirror: {report(found, first=12)}"
+    if found:
+        pytest.fail(f"{told}: mirror: {report(found, first=12)}", pytrace=False)
 
 
 def follow(pipeline: Pipeline, lake: Lake, increments: list[list[Batch]], told: str) -> None:
@@ -97,3 +102,37 @@ def test_random_batches_of_accounts_with_soft_deletes(make_pipeline: MakePipelin
     batches = Generator(ACCOUNT, seed=seed, records=RECORDS // 3).deliveries()
     follow(make_pipeline(ACCOUNT), lake, list(cut(batches, 2)), f"Account, seed {seed}")
     print_rules(lake, f"Account, seed {seed}")
+
+
+@pytest.mark.parametrize("shape", [USER, ACCOUNT], ids=lambda shape: shape.noun)
+@pytest.mark.parametrize("seed", seeds()[:1])
+def test_random_lives_of_an_org_read_by_runs_on_time_and_late(
+    make_pipeline: MakePipeline, seed: int, shape: Shape
+) -> None:
+    intervals = 10
+    told = f"{shape.object}s of an org, seed {seed}"
+    raw = scenario(shape, seed=seed, records=RECORDS // 3, intervals=intervals)
+    org = Org(shape, [event_of(one, line) for line, one in enumerate(raw, start=1)])
+    pipeline, lake = make_pipeline(shape), Lake(shape)
+    for number, batch in enumerate(lived_batches(lake, org, seed=seed, intervals=intervals)):
+        deliver(pipeline, lake, batch)
+        if number % 4 == 3:
+            pipeline.build()
+            check(pipeline, lake, f"{told}, after {batch.run_id}")
+    pipeline.build()
+    check(pipeline, lake, f"{told}, at the end")
+    pipeline.build("--full-refresh")
+    check(pipeline, lake, f"{told}, rebuilt")
+    print_rules(lake, told)
+
+
+@pytest.mark.parametrize("gone", [False, True], ids=["a value is wrong", "a version is missing"])
+def test_one_wrong_row_is_found(make_pipeline: MakePipeline, *, gone: bool) -> None:
+    lake, pipeline = Lake(USER), make_pipeline(USER)
+    for batch in Generator(USER, seed=2, records=30, runs=3).batches():
+        deliver(pipeline, lake, batch)
+    pipeline.build()
+    check(pipeline, lake, "before")
+    pipeline.break_one_row(gone=gone)
+    with pytest.raises(pytest.fail.Exception, match="1 records differ"):
+        check(pipeline, lake, "broken")

@@ -117,11 +117,21 @@ using (
         {{ wanted_sql }}
     ),
 
-    present as (
-        select * from {{ target }}
+    -- A row that is there twice is not right in any of its copies: all go, and one comes back.
+    numbered as (
+        select
+            *,
+            count(*) over (partition by {{ record_key }}, _scd_id) as _copies,
+            row_number() over (partition by {{ record_key }}, _scd_id order by _dbt_updated_at) as _copy
+        from {{ target }}
         {%- if not everything %}
         where {{ record_key }} in (select touched.{{ record_key }} from wanted as touched)
         {%- endif %}
+    ),
+
+    present as (
+        select * from numbered
+        where _copy = 1
     )
 
     select
@@ -131,7 +141,7 @@ using (
         {%- endfor %}
     from present
     left join wanted on {{ same }}
-    where wanted._scd_id is null or {{ differs }}
+    where wanted._scd_id is null or present._copies > 1 or {{ differs }}
     union all
     select
         'insert' as _operation,
@@ -140,7 +150,7 @@ using (
         {%- endfor %}
     from wanted
     left join present on {{ same }}
-    where present._scd_id is null or {{ differs }}
+    where present._scd_id is null or present._copies > 1 or {{ differs }}
 ) as source
 on
     target.{{ record_key }} = source.{{ record_key }}

@@ -87,6 +87,18 @@ def test_recovery_finds_everything_when_the_applied_snapshot_has_expired(lake: A
     assert lake.mirror()["a"]["division"] == "South"
 
 
+def test_a_mirror_that_was_dropped_is_rebuilt_from_the_log(lake: Any, hours_of: Hours) -> None:
+    lake.run([lake.record("a", 1), lake.record("b", 1), lake.record("c", 1)], end=6)
+    lake.run([lake.record("a", 7, division="South")], start=5, end=12)
+    lake.run([lake.record("a", 7, division="South"), lake.record("b", 1)], end=18)
+    before = lake.mirror()
+    lake.catalog.drop_table(lake.tables.mirror)
+    assert lake.state().is_empty
+    manifest = lake.run([lake.record("a", 7, division="South"), lake.record("b", 1)], end=24)
+    assert (manifest.recovered, manifest.logged, manifest.watermark) == (3, 0, hours_of(24))
+    assert lake.mirror() == before
+
+
 def test_rows_logged_by_another_run_since_planning_make_it_plan_again(lake: Any) -> None:
     lake.run([lake.record("a", 1)], end=6)
     same = lake.record("a", 7, division="South")
