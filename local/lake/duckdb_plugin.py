@@ -10,11 +10,12 @@ import os
 import threading
 from typing import Any
 
+from dbt.adapters.duckdb.credentials import DuckDBCredentials
 from dbt.adapters.duckdb.plugins import BasePlugin
 from duckdb import DuckDBPyConnection
 
 from local.lake.catalog import LakeFolder, lake_folder
-from local.lake.extensions import load_extensions
+from local.lake.extensions import CONNECTION_CONFIG, load_extensions
 from local.lake.rest_catalog import RestCatalogServer
 
 #: Name under which the Iceberg tables are attached; models and sources say `database: lake`.
@@ -37,6 +38,10 @@ class Plugin(BasePlugin):
         """Remember the lake; nothing is started before a connection is opened."""
         self._lake = lake_folder(plugin_config.get("lake"))
         self._lake.path.mkdir(parents=True, exist_ok=True)
+
+    def update_connection_config(self, creds: DuckDBCredentials, config: dict[str, Any]) -> None:
+        """Open the database as the extensions want it."""
+        config.update(CONNECTION_CONFIG)
 
     def configure_connection(self, conn: DuckDBPyConnection) -> None:
         """Load the Iceberg extension and attach the catalog."""

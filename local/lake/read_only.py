@@ -20,7 +20,7 @@ from urllib.parse import unquote, urlsplit
 import duckdb
 
 from local.lake.catalog import CATALOG_NAME, LakeFolder
-from local.lake.extensions import load_extensions
+from local.lake.extensions import CONNECTION_CONFIG, load_extensions
 
 #: How long to wait for dbt to close its file, in seconds; it is open while a dbt task runs.
 PATIENCE = 3.0
@@ -63,7 +63,10 @@ def open_read_only(lake: LakeFolder) -> Iterator[OpenLake]:
     """
     if not lake.exists:
         raise NoLake(f"no lake at {lake.path}: run `make run` first")
-    with duckdb.connect() as connection, tempfile.TemporaryDirectory(prefix="sf-history-") as scratch:
+    with (
+        duckdb.connect(config=CONNECTION_CONFIG) as connection,
+        tempfile.TemporaryDirectory(prefix="sf-history-") as scratch,
+    ):
         load_extensions(connection, lake.extension_folder)
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute("ATTACH ':memory:' AS lake")

@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+import yaml
 from dbt.cli.main import dbtRunner, dbtRunnerResult
 from dbt.contracts.graph.manifest import Manifest
 from pyiceberg.catalog import Catalog
@@ -57,9 +58,10 @@ def moment(text: str) -> datetime:
 class HistoryLake:
     """One lake of one test: log batches in, dbt over it, dimension out."""
 
-    def __init__(self, folder: LakeFolder, target: Path, manifest: Manifest | None) -> None:
+    def __init__(self, folder: LakeFolder, target: Path, manifest: Manifest) -> None:
         self.folder = folder
         self.catalog: Catalog = folder.open_catalog()
+        self.parsed = manifest
         self._target = target
         self._runner = dbtRunner(manifest=manifest)
         self._batches = itertools.count(1)
@@ -178,6 +180,12 @@ def failures(result: dbtRunnerResult) -> list[str]:
         for one in result.result or []
         if one.status not in ("success", "pass", "warn")
     ]
+
+
+@pytest.fixture(scope="session")
+def project_variables() -> dict[str, Any]:
+    """`vars` of dbt_project.yml."""
+    return yaml.safe_load((PROJECT / "dbt" / "dbt_project.yml").read_text(encoding="utf-8"))["vars"]
 
 
 @pytest.fixture(scope="session")

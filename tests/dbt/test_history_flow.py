@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import duckdb
 import pytest
 
 
@@ -145,8 +144,8 @@ def test_only_touched_users_are_worked_out_again(history_lake):
     lake.history()
     lake.log(lake.observation("005B", "2026-01-02", division="South"))
     lake.history()
-    with duckdb.connect(lake.folder.views_file, read_only=True) as views:
-        observed = views.execute("select user_id, is_pending from sf_curated.int_sf_user_changes order by 2").fetchall()
+    shown = lake.dbt("show", "--inline", "select user_id, is_pending from {{ ref('int_sf_user_changes') }} order by 2")
+    observed = [tuple(row) for row in shown.result.results[0].agate_table.rows]
     assert observed == [("005B", False), ("005B", True)]
 
 

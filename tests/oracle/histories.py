@@ -77,21 +77,23 @@ class Generator:
                 self._live(life, start, end)
             full = number in (1, 5, 7)
             window = Window(start=None if full else start - HOUR, end=end, full_refresh=full)
-            unread = {1: {self.shape.tracked[-1]}, 2: {self.shape.tracked[-1]}, 6: {"name"}}.get(number, set())
-            if self.shape.noun == "user" and number == 6:
-                unread = {"isactive"}
-            elif number == 6:
-                unread = set()
-            found.append(self._read(lives, window, f"scheduled__{number}", frozenset(unread)))
+            unread = self._unread(number)
+            found.append(self._read(lives, window, f"scheduled__{number}", unread))
             if number in (3, 4, 5, 7):
                 for life in self._chance.sample(lives, len(lives) // 10):
                     self._live(life, start, end)
                 # Another attempt of the same run, or another run over the same window.
                 name = f"scheduled__{number}" if number != 7 else f"backfill__{number}"
-                found.append(self._read(lives, window, name, frozenset(unread)))
+                found.append(self._read(lives, window, name, unread))
             if number == 5:
                 found.append(self._suspicious(found[-1]))
         return found
+
+    def _unread(self, number: int) -> frozenset[str]:
+        """The last tracked column comes to the object file after two runs; an untracked one is missing once."""
+        if number <= 2:
+            return frozenset({self.shape.tracked[-1]})
+        return frozenset(self.shape.booleans) if number == 6 else frozenset()
 
     def _born(self, number: int) -> Row:
         short = f"{PREFIX[self.shape.noun]}{number:010d}"

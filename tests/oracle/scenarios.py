@@ -1,9 +1,9 @@
 """Random scenarios: events as JSON lines hold them, crowded where replays go wrong.
 
-Times gather at window edges and at the edges of the hour that windows overlap, to the second; records vanish, come
-back, are committed late, and are changed by automation; values repeat, so that A→B→A is frequent. What is made is always
-legal: nothing happens to a record that is not there. `random.Random` gives reproducible ones; hypothesis' `st.randoms()`
-gives ones that shrink.
+Times gather at window edges and at the edges of the hour that windows overlap, to the second. Records vanish, come
+back, are committed late, and are changed by automation; values repeat, so that A→B→A is frequent. What is made is
+always legal: nothing happens to a record that is not there. `random.Random` gives reproducible scenarios, hypothesis'
+`st.randoms()` ones that shrink.
 """
 
 from __future__ import annotations

@@ -44,12 +44,12 @@ def test_the_command_prints_the_rows_worked_out_on_paper(shape: Shape, capsys: p
     assert capsys.readouterr().out == (HERE / f"by_hand.{shape.noun}.csv").read_text(encoding="utf-8")
 
 
-def test_the_scenario_on_paper_has_every_op_in_seven_intervals() -> None:
+def test_the_scenario_on_paper_has_every_op_in_eight_intervals() -> None:
     events = read_scenario(SCENARIO.read_text(encoding="utf-8").splitlines())
     assert {event.op for event in events} == set(OPS)
     assert any(event.system for event in events)
     assert any(event.visible_at for event in events)
-    assert len(list(intervals(events))) == 7
+    assert len(list(intervals(events))) == 8
     assert len({event.id for event in events if event.object == "User"} - {None}) == 20
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 from dbt.artifacts.schemas.run import RunExecutionResult
 from dbt.cli.main import dbtRunner, dbtRunnerResult
+from dbt.contracts.graph.manifest import Manifest
 
 from include.config.environment import current_environment
 from include.config.object_file import read_object_files
@@ -46,17 +46,16 @@ _STATS = ExtractionStats(
 
 
 class Pipeline:
-    """One lake of one object, from accepted rows to the dimension."""
+    """One lake of one object, from accepted rows to the dimension. SF_HISTORY_LAKE must be `root / "lake"`."""
 
-    def __init__(self, root: Path, shape: Shape) -> None:
-        os.environ["SF_HISTORY_LAKE"] = str(root / "lake")
+    def __init__(self, root: Path, shape: Shape, parsed: Manifest) -> None:
         self.shape, self._root = shape, root
         self.object_file = read_object_files()[shape.noun]
         self.environment = current_environment()
         self.catalog = lake_folder(root / "lake").open_catalog()
         self.tables = RawTables.of(self.object_file, self.environment)
         self._staged = itertools.count(1)
-        self._dbt = dbtRunner()
+        self._dbt = dbtRunner(manifest=parsed)
 
     def deliver(self, batch: Batch) -> UpsertManifest:
         """Stage a batch's rows and upsert them."""

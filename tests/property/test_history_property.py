@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from dbt.contracts.graph.manifest import Manifest
 
 from include.lake.absence import SuspiciousRead
 from tests.oracle import rules
@@ -28,6 +29,7 @@ pytestmark = pytest.mark.property
 RECORDS = int(os.environ.get("HISTORY_RECORDS", "3000"))
 INCREMENTS = 4
 MakePipeline = Callable[[Shape], Pipeline]
+CountRules = Callable[[Lake, str], None]
 
 
 def seeds() -> list[int]:
@@ -37,13 +39,13 @@ def seeds() -> list[int]:
 
 
 @pytest.fixture
-def make_pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakePipeline:
+def make_pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parsed: Manifest) -> MakePipeline:
     """Makes a pipeline over an empty lake."""
     for name in [name for name in os.environ if name.startswith("SF_HISTORY_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("SF_HISTORY_LAKE", str(tmp_path / "lake"))
     monkeypatch.setenv("DBT_SEND_ANONYMOUS_USAGE_STATS", "false")
-    return lambda shape: Pipeline(tmp_path, shape)
+    return lambda shape: Pipeline(tmp_path, shape, parsed)
 
 
 def deliver(pipeline: Pipeline, lake: Lake, batch: Batch) -> None:
@@ -81,33 +83,43 @@ def follow(pipeline: Pipeline, lake: Lake, increments: list[list[Batch]], told: 
     check(pipeline, lake, f"{told}, rebuilt")
 
 
-def print_rules(lake: Lake, told: str) -> None:
-    """Say how often each rule occurred, past pytest's capture too (`-rP` or `-s`)."""
-    print(f"\n{told}: {len(lake.log.by_record()):,} records, {len(lake.log):,} observations, "
-          f"{len(dimension(lake.log)):,} versions")  # fmt: skip
-    print(rules.table(rules.count(lake.log) + lake.occurred))
+@pytest.fixture
+def count_rules(record_property: Callable[[str, object], None]) -> CountRules:
+    """Counts what a history met, for the table at the end of the session, and prints it (`-rP` shows it)."""
+
+    def count(lake: Lake, told: str) -> None:
+        counted = rules.count(lake.log) + lake.occurred
+        record_property("rules", dict(counted))
+        sizes = f"{len(lake.log.by_record()):,} records, {len(lake.log):,} observations"
+        print(f"\n{told}: {sizes}, {len(dimension(lake.log)):,} versions\n{rules.table(counted)}")
+
+    return count
 
 
 @pytest.mark.parametrize("seed", seeds())
-def test_random_batches_become_the_oracles_dimension(make_pipeline: MakePipeline, seed: int) -> None:
+def test_random_batches_become_the_oracles_dimension(
+    make_pipeline: MakePipeline, count_rules: CountRules, seed: int
+) -> None:
     lake = Lake(USER)
     batches = Generator(USER, seed=seed, records=RECORDS).deliveries()
     follow(make_pipeline(USER), lake, list(cut(batches, INCREMENTS)), f"User, seed {seed}")
-    print_rules(lake, f"User, seed {seed}")
+    count_rules(lake, f"User, seed {seed}")
 
 
 @pytest.mark.parametrize("seed", seeds()[:1])
-def test_random_batches_of_accounts_with_soft_deletes(make_pipeline: MakePipeline, seed: int) -> None:
+def test_random_batches_of_accounts_with_soft_deletes(
+    make_pipeline: MakePipeline, count_rules: CountRules, seed: int
+) -> None:
     lake = Lake(ACCOUNT)
     batches = Generator(ACCOUNT, seed=seed, records=RECORDS // 3).deliveries()
     follow(make_pipeline(ACCOUNT), lake, list(cut(batches, 2)), f"Account, seed {seed}")
-    print_rules(lake, f"Account, seed {seed}")
+    count_rules(lake, f"Account, seed {seed}")
 
 
 @pytest.mark.parametrize("shape", [USER, ACCOUNT], ids=lambda shape: shape.noun)
 @pytest.mark.parametrize("seed", seeds()[:1])
 def test_random_lives_of_an_org_read_by_runs_on_time_and_late(
-    make_pipeline: MakePipeline, seed: int, shape: Shape
+    make_pipeline: MakePipeline, count_rules: CountRules, seed: int, shape: Shape
 ) -> None:
     intervals = 10
     told = f"{shape.object}s of an org, seed {seed}"
@@ -123,7 +135,7 @@ def test_random_lives_of_an_org_read_by_runs_on_time_and_late(
     check(pipeline, lake, f"{told}, at the end")
     pipeline.build("--full-refresh")
     check(pipeline, lake, f"{told}, rebuilt")
-    print_rules(lake, told)
+    count_rules(lake, told)
 
 
 @pytest.mark.parametrize("gone", [False, True], ids=["a value is wrong", "a version is missing"])

@@ -20,7 +20,7 @@
         {%- do adapter.commit() -%}
     {%- else -%}
         {%- do get_assert_columns_equivalent(sql) -%}
-        {%- do scd2_append_new_columns(target_relation, sql) -%}
+        {%- do scd2_append_new_columns(target_relation) -%}
     {%- endif -%}
 
     {%- call statement('main') -%}
@@ -86,7 +86,7 @@
 
 
 {#- Adds the columns that the model has and the table lacks (a field that was added to the object). -#}
-{% macro scd2_append_new_columns(relation, wanted_sql) -%}
+{% macro scd2_append_new_columns(relation) -%}
     {%- set there = adapter.get_columns_in_relation(relation) | map(attribute='name') | map('lower') | list -%}
     {%- set missing = [] -%}
     {%- for column in model.columns.values() if column.name | lower not in there -%}

@@ -1,4 +1,4 @@
-"""Two hundred runs of a small object leave a handful of files in the mirror, and a bounded number of everything."""
+"""Many runs of a small object leave one file in its mirror, and a bounded number of everything else."""
 
 from __future__ import annotations
 
