@@ -110,7 +110,7 @@ class RunObservations:
         keys = read_keys(
             self.validation.files,
             columns=self.object_file.columns,
-            cursor=self.object_file.cursor_column,
+            cursor=self.validation.extraction.plan.cursor.lower(),
             window_end=self.window_end,
             table=self.object_file.table,
         )

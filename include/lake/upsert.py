@@ -229,7 +229,7 @@ class _Upsert:
             raise Overtaken("another run has logged observations since this one was planned")
 
     def _changes(self) -> ChangesLog:
-        return ChangesLog(self.catalog.load_table(self.tables.changes), self.object_file.cursor_column)
+        return ChangesLog(self.catalog.load_table(self.tables.changes), self.plan.cursor.lower())
 
     def _manifest(self, state: LakeState, attempt: int) -> UpsertManifest:
         return UpsertManifest(

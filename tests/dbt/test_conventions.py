@@ -1,4 +1,4 @@
-"""What the project promises about itself: documented throughout, named alike, one entry an object, critical where it is."""
+"""What the project promises about itself: documented, named alike, one entry an object, critical where it is."""
 
 from __future__ import annotations
 

@@ -122,7 +122,7 @@ class Lake:
             ),
             absent=tuple(absent),
             has_is_deleted=False,
-            cursor=self.object_file.cursor_column,
+            cursor="lastmodifieddate" if "systemmodstamp" in absent else self.object_file.cursor_column,
             api="rest",
             estimated_rows=rows.num_rows,
             planned_at=hours(end),

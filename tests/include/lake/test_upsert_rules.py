@@ -280,3 +280,12 @@ def test_an_empty_org_is_no_problem(lake: Any, hours_of: Hours) -> None:
     assert (manifest.mirror_rows, manifest.watermark) == (0, hours_of(6))
     assert lake.state().is_empty
     assert lake.snapshots() == (0, 0)
+
+
+def test_without_systemmodstamp_in_the_org_the_cursor_is_what_the_plan_read_by(lake: Any) -> None:
+    absent = ("systemmodstamp",)
+    lake.run([lake.record("a", 1, division="North", systemmodstamp=None)], end=6, absent=absent)
+    late = lake.record("a", 13, division="South", systemmodstamp=None)
+    lake.run([late, lake.record("b", 7, systemmodstamp=None)], start=5, end=12, absent=absent)
+    assert changes_of(lake, "a") == [("upsert", "North")]
+    assert changes_of(lake, "b") == [("upsert", None)]
