@@ -50,7 +50,9 @@ def test_a_damaged_dimension_is_rebuilt_from_the_log_and_the_run_says_so(laptop:
         {"user_id": BOB, "division": "North", "open": "false", "is_current": "false"},
         {"user_id": BOB, "division": "West", "open": "true", "is_current": "true"},
     ]
-    runs = ask_lake(laptop, "select state, history_rebuilt, failed_tasks from sf_ops.pipeline_runs order by recorded_at")
+    runs = ask_lake(
+        laptop, "select state, history_rebuilt, failed_tasks from sf_ops.pipeline_runs order by recorded_at"
+    )
     assert runs == [
         {"state": "success", "history_rebuilt": "false", "failed_tasks": ""},
         {"state": "success", "history_rebuilt": "true", "failed_tasks": "dbt_scd2.dim_sf_user_scd.test"},

@@ -25,7 +25,7 @@ full outer join snapshot on dimension.{{ record_key }} = snapshot.{{ record_key 
 where
     dimension.{{ record_key }} is null
     or snapshot.{{ record_key }} is null
-    {%- for column in columns %}
-    or dimension.{{ column }} is distinct from snapshot.{{ column }}
-    {%- endfor %}
+    {% for column in columns -%}
+        or dimension.{{ column }} is distinct from snapshot.{{ column }}
+    {% endfor %}
 {% endtest %}
