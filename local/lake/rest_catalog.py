@@ -130,7 +130,7 @@ class _Handler(BaseHTTPRequestHandler):
             return HTTPStatus.OK, json.dumps(
                 {"namespace": body["namespace"], "properties": body.get("properties") or {}}
             )
-        return HTTPStatus.OK, json.dumps({"namespaces": [list(name) for name in catalog.list_namespaces()]})
+        return HTTPStatus.OK, json.dumps({"namespaces": [list(name) for name in sorted(catalog.list_namespaces())]})
 
     def _namespace(self, namespace: tuple[str, ...]) -> tuple[HTTPStatus, str | None]:
         catalog = self.server.catalog

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 
@@ -186,3 +187,25 @@ def test_dates_at_the_ends_of_the_calendar(history_lake, year):
     lake.history()
     starts = [str(row["effective_from"]) for row in lake.versions()]
     assert starts == [f"{year}-03-01 00:00:00", f"{year}-03-02 00:00:00"]
+
+
+def test_a_column_that_the_dimension_lacks_is_added(history_lake):
+    """A field was added to the object: the table grows, it is not made anew."""
+    lake = history_lake
+    moment = pa.timestamp("us")
+    before = lake.catalog.create_table(
+        "sf_curated.dim_sf_user_scd",
+        pa.schema(
+            {
+                **{"user_key": pa.int64(), "user_id": pa.string(), "name": pa.string(), "audit_phase__c": pa.string()},
+                **dict.fromkeys(("update_date", "effective_from", "effective_to", "_dbt_updated_at"), moment),
+                **dict.fromkeys(("is_current", "is_deleted"), pa.bool_()),
+                "_scd_id": pa.string(),
+            }
+        ),
+    )
+    lake.log(lake.observation("005A", "2026-01-01", division="North"))
+    lake.history()
+    assert lake.dimension().metadata.table_uuid == before.metadata.table_uuid
+    assert brief(lake.versions()) == [("005A", "North", False, True)]
+    assert lake.versions()[0]["is_active"] is True
