@@ -64,7 +64,12 @@ extraction-stats: $(READY) ## rows, bytes, API calls and seconds of a run (OBJEC
 
 .PHONY: test
 test: $(READY) $(MANIFEST) ## every test (ARGS="-k name" for some)
+ifdef ARGS
 	@$(BIN)/python -m pytest $(ARGS)
+else
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not property"
+	@$(BIN)/python -m pytest -m property
+endif
 
 .PHONY: lint
 lint: $(READY) $(MANIFEST) ## ruff, mypy, sqlfluff, yamllint

@@ -14,6 +14,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+import psutil
 import requests
 
 from local.airflow_home import PROJECT, AirflowHome
@@ -76,15 +77,15 @@ def down(home: AirflowHome) -> int:
     if not running:
         print("nothing is running")
         return 0
-    pid = running["pid"]
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGTERM)
-    deadline = time.monotonic() + _STOP_WITHIN
-    while _alive(pid) and time.monotonic() < deadline:
-        time.sleep(0.2)
-    if _alive(pid):
+    group = running["pid"]
+    for number, patience in ((signal.SIGTERM, _STOP_WITHIN), (signal.SIGKILL, 5.0)):
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(pid, signal.SIGKILL)
+            os.killpg(group, number)
+        deadline = time.monotonic() + patience
+        while is_alive(group) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        if not is_alive(group):
+            break
     _state_file(home).unlink(missing_ok=True)
     print("stopped")
     return 0
@@ -122,11 +123,11 @@ def supervise(home: AirflowHome, *, port: int) -> int:
                 _follow_the_wall_clock(org)
                 time.sleep(_CLOCK_STEP if not stopping else 0)
         finally:
-            _state_file(home).unlink(missing_ok=True)
-            airflow.terminate()
+            # Airflow's own children do not always follow it; all of them are in this process's group.
+            os.killpg(os.getpgid(0), signal.SIGTERM)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 airflow.wait(timeout=_STOP_WITHIN / 2)
-            airflow.kill()
+            _state_file(home).unlink(missing_ok=True)
     return 0 if stopping else 1
 
 
@@ -155,15 +156,16 @@ def _state(home: AirflowHome) -> dict[str, int] | None:
         state: dict[str, int] = json.loads(_state_file(home).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return state if _alive(state["pid"]) else None
+    return state if is_alive(state["pid"]) else None
 
 
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
+def is_alive(group: int) -> bool:
+    """Whether any process is left of what was started together; one that only waits to be reaped is not."""
+    for process in psutil.process_iter(["status"]):
+        with contextlib.suppress(ProcessLookupError):
+            if os.getpgid(process.pid) == group and process.info["status"] != psutil.STATUS_ZOMBIE:
+                return True
+    return False
 
 
 def _is_free(port: int) -> bool:

@@ -104,6 +104,15 @@ def test_the_merge_is_trinos_too(history_lake, tmp_path):
     assert lint(statements[0], "trino") == ""
 
 
+def test_the_merge_joins_by_equalities_alone(history_lake, tmp_path):
+    """With any other condition DuckDB compares every row with every other: 300,000 changes took 8 minutes, not 2 s."""
+    history_lake.log(history_lake.observation("005A", "2026-01-01"))
+    history_lake.history()
+    merge = next((tmp_path / "target" / "run").rglob("dim_sf_user_scd.sql")).read_text()
+    condition = re.search(r"\) as source\s+on\s+(.*?)\s+when matched", merge, re.DOTALL)[1]
+    assert all(re.fullmatch(r"target\.\w+ = source\.\w+", part) for part in re.split(r"\s+and\s+", condition))
+
+
 def test_the_project_works_where_cosmos_links_it(tmp_path):
     """Cosmos runs dbt in a temporary folder of links to the project's files."""
     linked = tmp_path / "linked"

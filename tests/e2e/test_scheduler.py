@@ -102,10 +102,12 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     assert services.up(home, port=port) == 0, (home.logs / "up.log").read_text()[-4000:]
+    supervisor = json.loads((home.root / "up.json").read_text())["pid"]
     try:
         yield Airflow(home, port)
     finally:
         services.down(home)
+    assert not services.is_alive(supervisor), "down left something running"
 
 
 def user(number: int) -> str:

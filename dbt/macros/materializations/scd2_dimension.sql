@@ -100,7 +100,9 @@
 {%- endmacro %}
 
 
-{#- The MERGE. Trino, Athena and DuckDB all take it as it is. -#}
+{#- The MERGE. Trino, Athena and DuckDB all take it as it is. A source row says which row of the target it replaces: the
+    row to delete, or null for a row to insert, which therefore matches nothing. As a join of equalities it is hashed;
+    a condition on the source alone would make DuckDB compare every row with every other. -#}
 {% macro scd2_merge(target, wanted_sql, record_key, everything) -%}
     {%- set columns = model.columns.values() | map(attribute='name') | list -%}
     {%- set same -%}
@@ -135,7 +137,7 @@ using (
     )
 
     select
-        'delete' as _operation,
+        present._scd_id as _replaces,
         {%- for column in columns %}
         present.{{ column }}{{ ',' if not loop.last }}
         {%- endfor %}
@@ -144,7 +146,7 @@ using (
     where wanted._scd_id is null or present._copies > 1 or {{ differs }}
     union all
     select
-        'insert' as _operation,
+        cast(null as varchar) as _replaces,
         {%- for column in columns %}
         wanted.{{ column }}{{ ',' if not loop.last }}
         {%- endfor %}
@@ -154,10 +156,9 @@ using (
 ) as source
 on
     target.{{ record_key }} = source.{{ record_key }}
-    and target._scd_id = source._scd_id
-    and source._operation = 'delete'
+    and target._scd_id = source._replaces
 when matched then delete
-when not matched and source._operation = 'insert' then insert ({{ columns | join(', ') }})
+when not matched and source._replaces is null then insert ({{ columns | join(', ') }})
 values (
     {%- for column in columns -%}
     source.{{ column }}{{ ', ' if not loop.last }}
