@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyiceberg.catalog import Catalog
+from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -42,25 +43,31 @@ def print_report(
 
 
 def _runs_table(runs: pa.Table) -> Table:
-    table = Table(title="Runs", title_justify="left", title_style="bold", header_style="bold")
+    table = Table(
+        title="Runs (opened and closed are versions of the history)",
+        title_justify="left",
+        title_style="bold",
+        header_style="bold",
+        box=box.SIMPLE_HEAD,
+    )
     for name, justify in (
         ("object", "left"),
         ("window (UTC)", "left"),
         ("read", "left"),
         ("extracted", "right"),
-        ("quarantined", "right"),
+        ("rejected", "right"),
         ("logged", "right"),
         ("deletions", "right"),
-        ("versions opened", "right"),
+        ("opened", "right"),
         ("closed", "right"),
         ("API calls", "right"),
     ):
-        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+        table.add_column(name, justify=justify, no_wrap=name in ("read", "window (UTC)"))  # type: ignore[arg-type]
     for run in runs.to_pylist():
         table.add_row(
             run["object"],
             f"{_short(run['window_start']) if run['window_start'] else 'beginning'} → {_short(run['window_end'])}",
-            ("everything" if run["full_refresh"] else "changes") + f", {run['api']}",
+            ("all" if run["full_refresh"] else "changes") + f", {run['api']}",
             *(
                 _count(run[name])
                 for name in (
@@ -111,13 +118,14 @@ def _liveliness(history: list[dict[str, Any]]) -> int:
 def _line(version: dict[str, Any], tracked: list[str]) -> Text:
     end = _short(version["effective_to"]) if version["effective_to"] else "now"
     line = Text(f"  {_short(version['effective_from'])} → {end:<16}  ")
-    if version["is_deleted"]:
-        line.append("deleted  ", style="bold red")
     for column in tracked:
         value = version[column]
         style = "dim" if value is None else _STYLES[sum(str(value).encode()) % len(_STYLES)]
         line.append(f"{column} ", style="dim")
         line.append(f"{'–' if value is None else value:<10}", style=style)
+    if version["is_deleted"]:
+        line.append("deleted", style="bold red")
+    line.rstrip()
     return line
 
 

@@ -67,7 +67,8 @@ def _write_json(columns: Sequence[str], result: duckdb.DuckDBPyConnection, out: 
 
 
 def _write_table(columns: Sequence[str], result: duckdb.DuckDBPyConnection, out: TextIO) -> None:
-    console = Console(file=out)
+    # Where output goes to a file or a pipe nothing says how wide it is.
+    console = Console(file=out, width=None if out.isatty() else 200)
     table = Table()
     for column in columns:
         table.add_column(column, overflow="fold")
