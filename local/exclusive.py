@@ -34,3 +34,18 @@ def only_one(root: Path, *, purpose: str) -> Iterator[None]:
         lock.write(f"{purpose} (process {os.getpid()})")
         lock.flush()
         yield
+
+
+def is_free(root: Path) -> bool:
+    """Whether nobody owns a folder. A process id in a file can lie, because ids are used again; a lock cannot.
+
+    :param root: the folder that holds the lake.
+    """
+    try:
+        with (root / "in-use.lock").open("r", encoding="utf-8") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return True
+    except BlockingIOError:
+        return False
+    return True

@@ -54,7 +54,10 @@ def replay(home: AirflowHome, scenario: Scenario, *, keep: bool, console: Consol
         sys.path[:0] = variables["PYTHONPATH"].split(os.pathsep)
         home.prepare(variables, fresh=not keep)
         dags = _load_dags(scenario)
-        run_ids = _run_all(dags, six_hour_runs(scenario), org, console)
+        runs = six_hour_runs(scenario)
+        if keep:
+            _warn_of_the_past(home, dags, runs, console)
+        run_ids = _run_all(dags, runs, org, console)
 
     from include.config.environment import current_environment
     from local.report import print_report
@@ -82,6 +85,26 @@ def _run_all(dags: dict[str, tuple[ObjectFile, DAG]], runs: list[Run], org: OrgH
             )
             run_ids.add(_run_one(dag, run, refresh=refresh, lines=lines))
     return run_ids
+
+
+def _warn_of_the_past(
+    home: AirflowHome, dags: dict[str, tuple[ObjectFile, DAG]], runs: list[Run], console: Console
+) -> None:
+    """A kept lake has read up to its watermark: what a scenario adds before that shows in the next full refresh only."""
+    from include.config.environment import current_environment
+    from include.lake.names import RawTables
+    from include.lake.watermark import read_lake_state
+    from local.lake.catalog import lake_folder
+
+    catalog = lake_folder(home.lake).open_catalog()
+    for object_file, dag in dags.values():
+        watermark = read_lake_state(catalog, RawTables.of(object_file, current_environment())).watermark
+        past = [run for run in runs if watermark and run.end <= watermark]
+        if watermark and past:
+            console.print(
+                f"[yellow]{dag.dag_id} has read everything up to {watermark:%Y-%m-%d %H:%M}: {len(past)} of these intervals "
+                "lie before it. What the scenario adds there is seen by the next full refresh.[/]"
+            )
 
 
 def _warm_up() -> None:

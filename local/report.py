@@ -122,7 +122,7 @@ def _line(version: dict[str, Any], tracked: list[str]) -> Text:
         value = version[column]
         style = "dim" if value is None else _STYLES[sum(str(value).encode()) % len(_STYLES)]
         line.append(f"{column} ", style="dim")
-        line.append(f"{'–' if value is None else value:<10}", style=style)
+        line.append(f"{'–' if value is None else value:<9} ", style=style)
     if version["is_deleted"]:
         line.append("deleted", style="bold red")
     line.rstrip()

@@ -18,7 +18,7 @@ import psutil
 import requests
 
 from local.airflow_home import PROJECT, AirflowHome
-from local.exclusive import LakeInUse, only_one
+from local.exclusive import LakeInUse, is_free, only_one
 from local.org.handle import OrgHandle, start_org
 from local.org.scenario import load_scenario
 from local.story import write as write_story
@@ -112,23 +112,34 @@ def supervise(home: AirflowHome, *, port: int) -> int:
             },
         )
         home.prepare(variables, fresh=False)
-        airflow = subprocess.Popen(
-            [sys.executable, "-m", "airflow", "standalone"],
-            env={**os.environ, **variables, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
-            cwd=home.project,
-        )
+        environment = {**os.environ, **variables, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+        parts = [
+            subprocess.Popen([sys.executable, "-m", "airflow", *part], env=environment, cwd=home.project)
+            for part in _parts(port)
+        ]
         _state_file(home).write_text(json.dumps({"pid": os.getpid(), "port": port}), encoding="utf-8")
         try:
-            while airflow.poll() is None and not stopping:
+            while not stopping and all(part.poll() is None for part in parts):
                 _follow_the_wall_clock(org)
                 time.sleep(_CLOCK_STEP if not stopping else 0)
         finally:
             # Airflow's own children do not always follow it; all of them are in this process's group.
             os.killpg(os.getpgid(0), signal.SIGTERM)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                airflow.wait(timeout=_STOP_WITHIN / 2)
+            for part in parts:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    part.wait(timeout=_STOP_WITHIN / 2)
             _state_file(home).unlink(missing_ok=True)
     return 0 if stopping else 1
+
+
+def _parts(port: int) -> list[list[str]]:
+    """Airflow's processes. Not `airflow standalone`: its log servers would listen on every interface."""
+    return [
+        ["api-server", "--host", "127.0.0.1", "--port", str(port)],
+        ["scheduler", "--skip-serve-logs"],
+        ["dag-processor"],
+        ["triggerer", "--skip-serve-logs"],
+    ]
 
 
 def _follow_the_wall_clock(org: OrgHandle) -> None:
@@ -152,11 +163,13 @@ def _state_file(home: AirflowHome) -> Path:
 
 
 def _state(home: AirflowHome) -> dict[str, int] | None:
+    if is_free(home.root):
+        return None
     try:
         state: dict[str, int] = json.loads(_state_file(home).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return state if is_alive(state["pid"]) else None
+    return state
 
 
 def is_alive(group: int) -> bool:

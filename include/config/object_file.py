@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
+from croniter import croniter
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 
 OBJECTS_FOLDER = Path(__file__).resolve().parent.parent / "objects"
@@ -30,7 +31,13 @@ SCHEDULES = {
 }
 
 _DELETED = "IsDeleted"
+#: What the org itself writes with every change, or never changes: tracking it would say nothing, or everything.
+_SYSTEM = ("Id", "SystemModstamp", "LastModifiedDate", "CreatedDate", _DELETED)
+#: Columns that every dimension has besides the object's own.
+_RESERVED = {"effective_from", "effective_to", "is_current", "_dbt_updated_at", "_scd_id"}
+_SUFFIXES = ("_changes", "_quarantine", "_consumed", "_snapshot")
 _DURATION = re.compile(r"^(\d+) ?(s|m|h|d)$")
+_LONGEST = timedelta(days=3650)
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -43,10 +50,26 @@ def _duration(value: Any) -> Any:
         matched = _DURATION.match(value.strip())
         if not matched:
             raise ValueError("a duration is a whole number and a unit: 90s, 30m, 1h or 7d")
-        return timedelta(seconds=int(matched[1]) * _SECONDS[matched[2]])
+        seconds = int(matched[1]) * _SECONDS[matched[2]]
+        if seconds > _LONGEST.total_seconds():
+            raise ValueError(f"a duration is at most {_LONGEST.days}d")
+        return timedelta(seconds=seconds)
     if isinstance(value, timedelta):
         return value
     raise ValueError("a duration is a whole number and a unit: 90s, 30m, 1h or 7d")
+
+
+class _NoKeyTwice(yaml.SafeLoader):
+    """YAML lets the last of two equal keys win; here that would change a history without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """A mapping whose keys are all different."""
+        keys = [key.value for key, _ in node.value]
+        if twice := sorted({str(key) for key in keys if keys.count(key) > 1}):
+            raise yaml.constructor.ConstructorError(
+                None, None, f"{', '.join(twice)} is given twice: keep one", node.start_mark
+            )
+        return super().construct_mapping(node, deep)
 
 
 class _Frozen(BaseModel):
@@ -111,8 +134,8 @@ class ObjectFile(_Frozen):
     schedule: str = "every_six_hours"
     lookback: timedelta = timedelta(hours=1)
     full_refresh_every: timedelta = timedelta(days=7)
-    batch_size: int = Field(default=10_000, ge=1, le=1_000_000)
-    bulk_from_rows: int = Field(default=10_000, ge=0)
+    batch_size: int = Field(default=10_000, ge=1, le=1_000_000, strict=True)
+    bulk_from_rows: int = Field(default=10_000, ge=0, le=1_000_000_000, strict=True)
 
     @model_validator(mode="before")
     @classmethod
@@ -133,10 +156,26 @@ class ObjectFile(_Frozen):
             raise ValueError("lookback cannot be negative")
         return value
 
+    @field_validator("full_refresh_every")
+    @classmethod
+    def _refresh_is_not_every_run(cls, value: timedelta) -> timedelta:
+        if value <= timedelta(0):
+            raise ValueError("full_refresh_every must be longer than nothing, for example 7d")
+        return value
+
+    @field_validator("table")
+    @classmethod
+    def _table_leaves_room_for_the_others(cls, value: str) -> str:
+        if not value.startswith("sf_") or value == "sf_" or value.endswith(_SUFFIXES):
+            raise ValueError(
+                f"a table begins with sf_, has a name after it, and does not end in {', '.join(_SUFFIXES)}"
+            )
+        return value
+
     @field_validator("schedule")
     @classmethod
     def _schedule_is_known(cls, value: str) -> str:
-        if value not in SCHEDULES and len(value.split()) != 5:
+        if value not in SCHEDULES and not (len(value.split()) == 5 and croniter.is_valid(value)):
             raise ValueError(f"allowed are {', '.join(SCHEDULES)}, or a cron expression of five parts")
         return value
 
@@ -168,7 +207,13 @@ class ObjectFile(_Frozen):
                 raise ValueError(f"{key} names {', '.join(unknown)}, which fields does not list")
         if "Id" not in self.required:
             raise ValueError("required must list Id")
+        if system := sorted(set(self.tracked) & set(_SYSTEM)):
+            raise ValueError(f"tracked names {', '.join(system)}, which Salesforce keeps itself: track business fields")
+        if self.cursor in ("Id", "CreatedDate", _DELETED):
+            raise ValueError(f"cursor is {self.cursor}, which does not move with every change")
         columns = [self.dimension_column(name) for name in self.fields]
+        if reserved := sorted(set(columns) & {*_RESERVED, f"{self.noun}_key"}):
+            raise ValueError(f"{', '.join(reserved)} is a column that every dimension has: choose another name")
         if twins := sorted({column for column in columns if columns.count(column) > 1}):
             raise ValueError(f"dimension_names gives {', '.join(twins)} to more than one field")
         return self
@@ -223,8 +268,8 @@ def read_object_file(path: Path) -> ObjectFile:
     :raises ObjectFileError: naming the file, each wrong key, its value and what is allowed.
     """
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        document = yaml.load(path.read_text(encoding="utf-8"), Loader=_NoKeyTwice)  # noqa: S506  (a SafeLoader)
+    except (OSError, ValueError, yaml.YAMLError) as error:
         raise ObjectFileError(f"{path.name}: cannot be read as YAML: {error}") from error
     if not isinstance(document, dict):
         raise ObjectFileError(

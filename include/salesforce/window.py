@@ -56,11 +56,18 @@ def plan_window(
     :param lookback: how far before the watermark to read again.
     :param full_refresh_every: age of the last complete refresh at which one is due.
     :param now: the org's clock; nothing later can have been seen.
-    :raises WindowRefused: a future `until`, `since` at or after `until`, or a since/until beside full_refresh.
+    :raises WindowRefused: a future `until`, a window that ends after the org's clock (by more than the lookback, which
+        makes good what a small difference of clocks hides), `since` at or after `until`, or since beside full_refresh.
     """
     end = _end(request)
     if request.kind == "manual":
         _check_params(request, end, now)
+    if end > now + lookback:
+        raise WindowRefused(
+            f"the window would end at {_iso(end)}, but at the org it is {_iso(now)}: the future cannot be read: its "
+            "watermark would hide what happens until then. Trigger with a logical date in the past; if the date is "
+            "right, the clock of Airflow's machine, or of the org, is wrong."
+        )
     refresh_reason = _full_refresh_reason(
         request,
         end,

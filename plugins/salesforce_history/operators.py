@@ -33,7 +33,7 @@ from include.salesforce.window import RunRequest, WindowRefused, plan_window
 from include.staging.manifest import ExtractionManifest, ReadPlan, ValidationManifest
 from include.staging.store import run_folder
 from salesforce_history.connections import lake_catalog, salesforce_client
-from salesforce_history.params import moment
+from salesforce_history.params import ParamRefused, moment
 
 #: XCom key of upsert_raw: the dimension's snapshot before dbt ran, with which publish_metrics compares.
 DIMENSION_SNAPSHOT = "dimension_snapshot"
@@ -41,7 +41,15 @@ DIMENSION_SNAPSHOT = "dimension_snapshot"
 #: Problems that another attempt may not meet: Airflow retries them.
 PASSES_BY_ITSELF = (SourceUnavailable, BulkJobFailed, IncompleteRead, QueryTooSlow, QueryCursorLost)
 #: Problems that stay until a person has done something: retrying would only delay the alert.
-NEEDS_A_PERSON = (SalesforceProblem, WindowRefused, TooManyRejects, SuspiciousRead, ForeignOrg, IncompatibleColumn)
+NEEDS_A_PERSON = (
+    SalesforceProblem,
+    WindowRefused,
+    ParamRefused,
+    TooManyRejects,
+    SuspiciousRead,
+    ForeignOrg,
+    IncompatibleColumn,
+)
 
 
 class ObjectOperator(BaseOperator):

@@ -44,19 +44,23 @@ def pipeline_params() -> dict[str, Param]:
     }
 
 
+class ParamRefused(ValueError):
+    """A Param is not what its form asks for. The message names it, its value, and an example."""
+
+
 def moment(params: Mapping[str, Any], name: str) -> datetime | None:
     """A date-time Param as an aware datetime in UTC.
 
     :param params: the run's Params.
     :param name: `since` or `until`.
     :return: None where it was left empty. A value without a zone is UTC.
-    :raises ValueError: naming the Param and its value.
+    :raises ParamRefused: naming the Param and its value.
     """
     value = params.get(name)
     if value in (None, ""):
         return None
     try:
         parsed = datetime.fromisoformat(str(value).replace("Z", "+00:00"))
-    except ValueError as error:
-        raise ValueError(f"Param {name} is {value!r}; give a date and time such as 2026-01-05T06:00:00Z") from error
-    return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
+        return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise ParamRefused(f"Param {name} is {value!r}; give a date and time such as 2026-01-05T06:00:00Z") from error

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from salesforce_history.operators import run_request
-from salesforce_history.params import moment, pipeline_params
+from salesforce_history.params import ParamRefused, moment, pipeline_params
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 
@@ -35,9 +35,9 @@ def test_a_moment_is_utc_unless_it_says_otherwise(value: str | None, expected: d
     assert moment({"since": value}, "since") == expected
 
 
-@pytest.mark.parametrize("value", ["yesterday", "2026-13-01T00:00:00Z", "' OR 1=1", 7])
+@pytest.mark.parametrize("value", ["yesterday", "2026-13-01T00:00:00Z", "' OR 1=1", 7, "0001-01-01T00:00:00+14:00"])
 def test_what_is_no_moment_is_refused_by_name(value: Any) -> None:
-    with pytest.raises(ValueError, match="Param until is"):
+    with pytest.raises(ParamRefused, match="Param until is"):
         moment({"until": value}, "until")
 
 

@@ -86,6 +86,16 @@ def test_the_cursor_falls_back_to_last_modified_date(tmp_path: Path) -> None:
         ({"batch_size": 0}, ["batch_size", "0"]),
         ({"expected_rows": {"typical": 9, "minimum": 10, "maximum": 20}}, ["expected_rows", "minimum <= typical"]),
         ({"dimension_names": {"Id": "x", "Name": "x"}}, ["dimension_names gives x to more than one field"]),
+        ({"table": "sf_user_changes"}, ["table", "sf_user_changes", "does not end in _changes"]),
+        ({"table": "contact"}, ["table", "begins with sf_"]),
+        ({"dimension_names": {"Name": "effective_from"}}, ["effective_from is a column that every dimension has"]),
+        ({"dimension_names": {"Name": "contact_key"}}, ["contact_key is a column"]),
+        ({"schedule": "99 99 * * *"}, ["schedule", "99 99 * * *"]),
+        ({"full_refresh_every": "0s"}, ["full_refresh_every", "longer than nothing"]),
+        ({"lookback": "99999999999999d"}, ["lookback", "at most 3650d"]),
+        ({"tracked": ["SystemModstamp"]}, ["tracked names SystemModstamp, which Salesforce keeps itself"]),
+        ({"cursor": "Id"}, ["cursor is Id, which does not move"]),
+        ({"batch_size": True}, ["batch_size", "True"]),
         ({"colour": "red"}, ["colour", "is not a key", "allowed are version, object"]),
     ],
 )
@@ -103,10 +113,22 @@ def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
         read_object_file(written(tmp_path, {**MINIMAL, "batch_size": 0, "max_error_percent": -1}))
 
 
-@pytest.mark.parametrize("document", ["- a list", "fields: [", "42"])
+@pytest.mark.parametrize("document", ["- a list", "fields: [", "42", ""])
 def test_what_is_no_mapping_is_refused(tmp_path: Path, document: str) -> None:
     with pytest.raises(ObjectFileError, match=r"contact\.yml"):
         read_object_file(written(tmp_path, document))
+
+
+def test_a_key_given_twice_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path, MINIMAL)
+    path.write_text(path.read_text() + "tracked: [Id]\n")
+    with pytest.raises(ObjectFileError, match="tracked is given twice"):
+        read_object_file(path)
+
+
+def test_a_number_that_no_machine_reads_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ObjectFileError, match=r"contact\.yml"):
+        read_object_file(written(tmp_path, yaml.safe_dump(MINIMAL) + "batch_size: " + "9" * 5000 + "\n"))
 
 
 def test_two_files_for_one_object_are_refused(tmp_path: Path) -> None:

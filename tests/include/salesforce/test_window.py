@@ -24,7 +24,7 @@ def plan(request: RunRequest, **lake: Any) -> Window:
         "lake_is_empty": False,
         "lookback": HOUR,
         "full_refresh_every": timedelta(days=7),
-        "now": day(10, 12),
+        "now": day(25),
     }
     return plan_window(request, **{**remembered, **lake})
 
@@ -75,9 +75,9 @@ def test_window_of_a_run(case: str, request_: RunRequest, start: datetime, end: 
         ("asked for", manual(full_refresh=True), {}, True),
         ("due after exactly seven days", scheduled(day(15), day(15, 6)), {"last_full_refresh": day(8, 6)}, True),
         ("not due a second before", scheduled(day(15), day(15, 6)), {"last_full_refresh": day(8, 7)}, False),
-        ("manual without bounds becomes due", manual(run_after=day(20), logical_date=day(20)), {"now": day(20)}, True),
-        ("manual with since does not", manual(run_after=day(20), since=day(19)), {"now": day(20)}, False),
-        ("manual with until does not", manual(run_after=day(20), until=day(19)), {"now": day(20)}, False),
+        ("manual without bounds becomes due", manual(run_after=day(20), logical_date=day(20)), {}, True),
+        ("manual with since does not", manual(run_after=day(20), since=day(19)), {}, False),
+        ("manual with until does not", manual(run_after=day(20), until=day(19)), {}, False),
         (
             "a backfill does not",
             RunRequest(kind="backfill", run_after=day(20), interval=(day(19), day(19, 6))),
@@ -97,6 +97,8 @@ def test_when_a_full_refresh_is_due(case: str, request_: RunRequest, lake: dict[
     ("request_", "words"),
     [
         (manual(until=day(11)), "until is 2026-01-11T00:00:00Z, but at the org it is 2026-01-10T12:00:00Z"),
+        (manual(logical_date=day(30)), "would end at 2026-01-30T00:00:00Z, but at the org it is 2026-01-10T12:00:00Z"),
+        (scheduled(day(11), day(11, 6)), "the future cannot be read"),
         (manual(since=day(10, 12)), "since is 2026-01-10T12:00:00Z, at or after the window's end"),
         (manual(since=day(9), full_refresh=True), "since and full_refresh exclude each other"),
         (RunRequest(kind="scheduled", run_after=day(10)), "has no data interval"),
@@ -104,7 +106,11 @@ def test_when_a_full_refresh_is_due(case: str, request_: RunRequest, lake: dict[
 )
 def test_a_window_that_cannot_be_read_is_refused(request_: RunRequest, words: str) -> None:
     with pytest.raises(WindowRefused, match=words):
-        plan(request_)
+        plan(request_, now=day(10, 12))
+
+
+def test_a_small_difference_of_clocks_is_made_good_by_the_lookback() -> None:
+    assert plan(scheduled(day(10, 6), day(10, 12)), now=day(10, 11)).end == day(10, 12)
 
 
 def test_a_run_wholly_before_the_watermark_reads_nothing_and_says_so() -> None:
