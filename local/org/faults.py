@@ -23,11 +23,12 @@ if TYPE_CHECKING:
     from local.org.org import Org
 
 QUERY = "/services/data/v*/query*"
+PAGES = "/services/data/v*/query*/01g*"
 DESCRIBE = "/services/data/v*/sobjects/*/describe"
 JOBS = "/services/data/v*/jobs/query"
 JOB = "/services/data/v*/jobs/query/750*"
 RESULTS = "/services/data/v*/jobs/query/*/results"
-UPDATED = "/services/data/v*/sobjects/*/updated"
+UPDATED = "/services/data/v*/sobjects/*/updated*"
 LOGIN = "/sim.salesforce.com/services/*"
 
 
