@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, NoReturn
 
+from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 from airflow.sdk import BaseOperator, Context
 from airflow.sdk.exceptions import AirflowFailException
 
@@ -19,7 +20,10 @@ from include.lake.version_counts import current_snapshot_id
 from include.lake.watermark import ForeignOrg, read_lake_state, refuse_foreign_org
 from include.quality.quarantine import write_quarantine
 from include.quality.validation import TooManyRejects, validate
+from include.salesforce.client import SalesforceClient
 from include.salesforce.errors import (
+    ApiLimitReached,
+    ApiReserveReached,
     BulkJobFailed,
     IncompleteRead,
     QueryCursorLost,
@@ -40,6 +44,8 @@ DIMENSION_SNAPSHOT = "dimension_snapshot"
 
 #: Problems that another attempt may not meet: Airflow retries them.
 PASSES_BY_ITSELF = (SourceUnavailable, BulkJobFailed, IncompleteRead, QueryTooSlow, QueryCursorLost)
+#: Problems that the passing of time solves, if nobody hammers meanwhile: the task is deferred.
+WAITS_FOR_QUOTA = (ApiReserveReached, ApiLimitReached)
 #: Problems that stay until a person has done something: retrying would only delay the alert.
 NEEDS_A_PERSON = (SalesforceProblem, WindowRefused, TooManyRejects, SuspiciousRead, ForeignOrg, IncompatibleColumn)
 
@@ -58,13 +64,37 @@ class ObjectOperator(BaseOperator):
 
     def execute(self, context: Context) -> Any:
         """Do the work. A problem that needs a person fails the task at once; its message says what to do."""
+        return self._guarded(context)
+
+    def resume(self, context: Context, event: Any = None) -> Any:
+        """Go on after having waited for API requests: from the start, because what was read before may have changed.
+
+        :param event: the trigger's; it says no more than that time has passed.
+        """
+        return self._guarded(context)
+
+    def _guarded(self, context: Context) -> Any:
         try:
             return self.work(context)
+        except WAITS_FOR_QUOTA as problem:
+            self._wait_for_quota(context, problem)
         except PASSES_BY_ITSELF:
             raise
         except NEEDS_A_PERSON as problem:
             self.log.error("%s", problem)
             raise AirflowFailException(str(problem)) from problem
+
+    def _wait_for_quota(self, context: Context, problem: SalesforceProblem) -> NoReturn:
+        """Defer the task, which then holds no worker slot, unless the run has waited long enough."""
+        environment = current_environment()
+        began = context["dag_run"].start_date or datetime.now(UTC)
+        patience = timedelta(seconds=environment.api_usage_patience_seconds)
+        if datetime.now(UTC) - began > patience:
+            self.log.error("%s", problem)
+            raise AirflowFailException(f"{problem} The run has waited since {began}; it gives up.") from problem
+        wait = timedelta(seconds=environment.api_usage_recheck_seconds)
+        self.log.warning("%s Looking again in %s; the run waits until %s at most.", problem, wait, began + patience)
+        self.defer(trigger=TimeDeltaTrigger(wait), method_name="resume")
 
     def staging_folder(self, environment: Environment, run_id: str, *, step: str) -> str:
         """Where a run stages the files of one of its steps."""
@@ -86,7 +116,9 @@ class CheckSourceOperator(ObjectOperator):
 
     def work(self, context: Context) -> dict[str, Any]:
         environment = current_environment()
-        client = salesforce_client(environment.salesforce_conn_id)
+        client = _reserved_client(environment)
+        client.clock()
+        client.check_reserve("checking the source")
         state = read_lake_state(lake_catalog(environment.iceberg_conn_id), RawTables.of(self.object_file, environment))
         refuse_foreign_org(state, org_id=client.org_id, table=self.object_file.table)
         window = plan_window(
@@ -119,7 +151,7 @@ class ExtractOperator(ObjectOperator):
         environment = current_environment()
         plan = ReadPlan.model_validate(self.plan)
         manifest = extract(
-            client=salesforce_client(environment.salesforce_conn_id),
+            client=_reserved_client(environment),
             plan=plan,
             object_file=self.object_file,
             staging_folder=self.staging_folder(environment, plan.run_id, step="extract"),
@@ -194,6 +226,12 @@ class IcebergUpsertOperator(ObjectOperator):
             manifest.watermark,
         )
         return manifest.model_dump(mode="json")
+
+
+def _reserved_client(environment: Environment) -> SalesforceClient:
+    return salesforce_client(
+        environment.salesforce_conn_id, max_api_usage_percentage=environment.max_api_usage_percentage
+    )
 
 
 def run_request(context: Context) -> RunRequest:
