@@ -64,8 +64,8 @@ def window_span(window: Window, *, cursor: str, created: str | None, read_start:
     :param window: the run's window.
     :param cursor: API name of the cursor.
     :param created: API name of CreatedDate, None where it cannot be filtered by.
-    :param read_start: the org's clock when the read starts. Where that clock is behind the window's end, the end counts:
-        what is in the window is read, whatever a clock says.
+    :param read_start: the org's clock when the read starts. Where that is behind the window's end, the end counts: what
+        is in the window is read, whatever a clock says.
     """
     read_start = max(read_start, window.end)
     if not window.full_refresh:

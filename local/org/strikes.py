@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import csv
+import io
 import json
 from collections.abc import Callable
 from typing import Any
@@ -97,10 +99,11 @@ def lose(app: ASGIApp, *, rows: int) -> ASGIApp:
 
     def without(headers: MutableHeaders, body: bytes) -> bytes:
         if headers.get("content-type", "").startswith("text/csv"):
-            lines = body.splitlines(keepends=True)
-            kept = lines[: max(1, len(lines) - rows)]
+            records = list(csv.reader(io.StringIO(body.decode(), newline="")))
+            kept = records[: max(1, len(records) - rows)]
             headers["Sforce-NumberOfRecords"] = str(len(kept) - 1)
-            return b"".join(kept)
+            csv.writer(text := io.StringIO(), quoting=csv.QUOTE_ALL, lineterminator="\n").writerows(kept)
+            return text.getvalue().encode()
         page = json.loads(body)
         page["records"] = page["records"][:-rows]
         return json.dumps(page).encode()
