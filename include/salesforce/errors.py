@@ -113,8 +113,8 @@ class ApiReserveReached(SalesforceProblem):
     """The org's API requests in use are over the share that this pipeline may bring them to."""
 
     default_remedy = (
-        "The run waits and looks again by itself: the count is of the last 24 hours and falls. Setup > System Overview "
-        "shows who uses it; SF_HISTORY_MAX_API_USAGE_PERCENTAGE is the share."
+        "The task waits and looks again by itself: the count is of the last 24 hours and falls. Setup > System "
+        "Overview shows who uses it; SF_HISTORY_MAX_API_USAGE_PERCENTAGE is the share."
     )
 
 

@@ -42,6 +42,9 @@ from salesforce_history.params import moment
 #: XCom key of upsert_raw: the dimension's snapshot before dbt ran, with which publish_metrics compares.
 DIMENSION_SNAPSHOT = "dimension_snapshot"
 
+#: XCom key of a task that waits for API requests: since when.
+WAITS_SINCE = "waits_for_quota_since"
+
 #: Problems that another attempt may not meet: Airflow retries them.
 PASSES_BY_ITSELF = (SourceUnavailable, BulkJobFailed, IncompleteRead, QueryTooSlow, QueryCursorLost)
 #: Problems that the passing of time solves, if nobody hammers meanwhile: the task is deferred.
@@ -85,15 +88,20 @@ class ObjectOperator(BaseOperator):
             raise AirflowFailException(str(problem)) from problem
 
     def _wait_for_quota(self, context: Context, problem: SalesforceProblem) -> NoReturn:
-        """Defer the task, which then holds no worker slot, unless the run has waited long enough."""
+        """Defer the task, which then holds no worker slot, unless it has waited long enough."""
         environment = current_environment()
-        began = context["dag_run"].start_date or datetime.now(UTC)
-        patience = timedelta(seconds=environment.api_usage_patience_seconds)
-        if datetime.now(UTC) - began > patience:
+        # In an XCom, which outlives a deferral and nothing else: `dag.test` drops the arguments of a deferral.
+        said = context["ti"].xcom_pull(task_ids=self.task_id, key=WAITS_SINCE)
+        now = datetime.now(UTC).replace(microsecond=0)
+        since = datetime.fromisoformat(said) if said else now
+        end = since + timedelta(seconds=environment.api_usage_patience_seconds)
+        if now > end:
             self.log.error("%s", problem)
-            raise AirflowFailException(f"{problem} The run has waited since {began}; it gives up.") from problem
+            raise AirflowFailException(f"{problem} The task has waited since {since}; it gives up.") from problem
+        if not said:
+            context["ti"].xcom_push(key=WAITS_SINCE, value=since.isoformat())
         wait = timedelta(seconds=environment.api_usage_recheck_seconds)
-        self.log.warning("%s Looking again in %s; the run waits until %s at most.", problem, wait, began + patience)
+        self.log.warning("%s Looking again in %s; the task waits until %s at most.", problem, wait, end)
         self.defer(trigger=TimeDeltaTrigger(wait), method_name="resume")
 
     def staging_folder(self, environment: Environment, run_id: str, *, step: str) -> str:

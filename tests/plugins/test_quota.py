@@ -47,10 +47,24 @@ def org(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[OrgHandle]:
         yield started
 
 
-def context(*, began: datetime | None = None) -> Any:
+class Instance:
+    """What a task instance keeps across a deferral: its XComs."""
+
+    def __init__(self, **kept: str) -> None:
+        self.kept = kept
+
+    def xcom_push(self, *, key: str, value: str) -> None:
+        self.kept[key] = value
+
+    def xcom_pull(self, *, task_ids: str, key: str) -> str | None:
+        assert task_ids in {"check_source", "extract"}
+        return self.kept.get(key)
+
+
+def context(**kept: str) -> Any:
     run = {"run_type": "scheduled", "run_after": SIX, "logical_date": SIX, "data_interval_end": SIX}
-    run |= {"data_interval_start": SIX - timedelta(hours=6), "start_date": began or datetime.now(UTC)}
-    return {"dag_run": SimpleNamespace(**run), "run_id": "scheduled__1", "params": {}}
+    run |= {"data_interval_start": SIX - timedelta(hours=6)}
+    return {"dag_run": SimpleNamespace(**run), "ti": Instance(**kept), "run_id": "scheduled__1", "params": {}}
 
 
 def deferral(work: Any, *arguments: Any) -> TaskDeferred:
@@ -89,4 +103,4 @@ def test_a_used_up_limit_defers_too_and_patience_ends(org: OrgHandle) -> None:
     deferral(task._guarded, context())
     assert org.faults_struck() == [1], "it does not hammer"
     with pytest.raises(AirflowFailException, match=r"REQUEST_LIMIT_EXCEEDED.*it gives up"):
-        task.resume(context(began=datetime.now(UTC) - timedelta(days=2)))
+        task.resume(context(waits_for_quota_since="2026-01-01T00:00:00+00:00"))
