@@ -11,7 +11,7 @@ MANIFEST := dbt/target/manifest.json
 DBT_FILES := $(shell find dbt -path dbt/target -prune -o -type f \( -name '*.sql' -o -name '*.yml' -o -name '*.md' \) -print 2>/dev/null)
 
 # What a person may give: make run SCENARIO=path KEEP=1 · make sql Q="select 1" FORMAT=csv · make up PORT=8081
-export SCENARIO KEEP Q PORT OBJECT RUN_ID
+export SCENARIO KEEP Q PORT OBJECT RUN_ID ONLY
 export FORMAT ?= table
 
 .PHONY: help
@@ -70,6 +70,10 @@ else
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not property"
 	@$(BIN)/python -m pytest -m property
 endif
+
+.PHONY: faults
+faults: $(READY) ## every way in which Salesforce can fail, against what a calm run leaves (ONLY=text for some)
+	@$(BIN)/python -m local.faults $(if $(ONLY),--only "$$ONLY")
 
 .PHONY: lint
 lint: $(READY) $(MANIFEST) ## ruff, mypy, sqlfluff, yamllint

@@ -43,6 +43,9 @@ class Environment(BaseModel):
     :param dbt_executable: path of a dbt in another virtualenv (MWAA); empty: dbt runs inside the worker's Python.
     :param dbt_pool: Airflow pool of the dbt tasks. On a laptop it has one slot, because DuckDB's file has one writer.
     :param retry_delay_seconds: wait before a task's first retry; each later one waits twice as long.
+    :param max_api_usage_percentage: share of the org's daily API requests in use over which a task waits, 0-100.
+    :param api_usage_recheck_seconds: how long it waits until it looks again.
+    :param api_usage_patience_seconds: how long it waits altogether; then it fails.
     :param dbt_project: folder of the dbt project.
     """
 
@@ -61,6 +64,9 @@ class Environment(BaseModel):
     dbt_executable: str = ""
     dbt_pool: str = "default_pool"
     retry_delay_seconds: int = Field(default=60, ge=1)
+    max_api_usage_percentage: float = Field(default=80, ge=0, le=100)
+    api_usage_recheck_seconds: int = Field(default=900, ge=1)
+    api_usage_patience_seconds: int = Field(default=24 * 60 * 60, ge=0)
     dbt_project: Path = PROJECT_ROOT / "dbt"
 
     def dbt_variables(self) -> dict[str, str]:

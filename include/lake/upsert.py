@@ -209,7 +209,7 @@ class _Upsert:
         window = self.plan.window
         newest = later_of(state.newest_window_end, window.end) if found.rows.num_rows else state.newest_window_end
         refreshed = later_of(state.last_full_refresh, window.end if self.tally.judged_absence else None)
-        watermark = state.advanced_by(window)
+        watermark = state.advanced_by(window, self.validation.extraction.covered_until)
         return {
             ORG_ID: self.plan.org_id,
             **({WATERMARK: written(watermark)} if watermark else {}),

@@ -77,15 +77,17 @@ class LakeState:
         known = (self.watermark, self.last_full_refresh)
         return window.full_refresh and all(moment is None or window.end >= moment for moment in known)
 
-    def advanced_by(self, window: Window) -> datetime | None:
+    def advanced_by(self, window: Window, covered_until: datetime | None = None) -> datetime | None:
         """The watermark after a run. It moves to the window's end if the window leaves no gap, and never back.
 
         :param window: the run's window.
+        :param covered_until: cursor up to which the read misses nothing, late commits included; None: the window's end.
         """
+        end = window.end if covered_until is None else min(window.end, covered_until)
         if window.start is None:
-            return later_of(self.watermark, window.end)
+            return later_of(self.watermark, end)
         if self.watermark is not None and window.start <= self.watermark:
-            return later_of(self.watermark, window.end)
+            return later_of(self.watermark, end)
         return self.watermark
 
 

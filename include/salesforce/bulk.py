@@ -21,10 +21,12 @@ from include.salesforce.errors import (
     BulkJobFailed,
     IncompleteRead,
     ObjectMissing,
+    QueryTooSlow,
     SalesforceProblem,
     Unavailable,
     UnexpectedSchema,
     clean,
+    is_too_slow,
 )
 from include.staging.columns import COLUMN_TYPES
 from include.staging.manifest import ReadPlan
@@ -81,12 +83,13 @@ def read_bulk(
 
     :param client: the org.
     :param plan: what to select.
-    :param where: from `window_filter`.
+    :param where: of the span that is read.
     :param schema: from `schema_of`.
     :param batch_size: most rows in a page of the result.
     :param on_job: told the job's id as soon as there is one, so that a job survives its reader only on record.
     :param polling: how the job is waited for.
     :raises BulkJobFailed: when the job ends Failed or Aborted, or does not end.
+    :raises QueryTooSlow: when it failed because the query is too much for Salesforce.
     :raises IncompleteRead: when the pages hold fewer records than the job says it found.
     """
     what = f"reading {plan.object} by Bulk"
@@ -109,7 +112,8 @@ def read_bulk(
         job = _wait(client, job_id, what, polling or Polling())
         state = job["state"]
         if state != "JobComplete":
-            raise BulkJobFailed(
+            failed = QueryTooSlow if is_too_slow(job.get("errorMessage")) else BulkJobFailed
+            raise failed(
                 f"{what}: job {job_id} ended {state}: {clean(job.get('errorMessage') or 'no reason was given')}"
                 f" ({job.get('numberRecordsProcessed', 0)} records processed)."
             )
@@ -148,6 +152,7 @@ def _wait(client: SalesforceClient, job_id: str, what: str, polling: Polling) ->
         job = client.get_json(f"jobs/query/{job_id}", what=what)
         if job["state"] in _ENDED:
             return job
+        client.check_reserve(what)
         log.debug("job %s is %s after %.0f s", job_id, job["state"], waited)
         client.sleep(wait)
         waited += wait
@@ -170,6 +175,7 @@ def _pages(
         if page.locator == locator:
             raise IncompleteRead(f"{what}: job {job_id} names the same next page twice.")
         locator = page.locator
+        client.check_reserve(what)
 
 
 def _read_page(body: BinaryIO, headers: Mapping[str, str], *, what: str, plan: ReadPlan, schema: pa.Schema) -> _Page:

@@ -24,6 +24,7 @@ from urllib3.exceptions import HTTPError as TransportError
 
 from include.salesforce import soql
 from include.salesforce.errors import (
+    ApiReserveReached,
     SessionExpired,
     SessionLost,
     SourceUnavailable,
@@ -58,6 +59,7 @@ class SalesforceClient:
         secret afresh each time.
     :param sleep: waits so many seconds; tests pass their own.
     :param retries: attempts after the first one, for what may pass by itself.
+    :param max_api_usage_percentage: share of the org's daily API requests (0-100) over which `check_reserve` refuses.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class SalesforceClient:
         *,
         sleep: Callable[[float], None] = time.sleep,
         retries: int = RETRIES,
+        max_api_usage_percentage: float = 100.0,
     ) -> None:
         self._login = Login(connect)
         self._org_id: str | None = None
@@ -75,6 +78,7 @@ class SalesforceClient:
             multiplier=FIRST_BACKOFF_SECONDS, exp_base=BACKOFF_FACTOR, max=RATE_LIMIT_SECONDS
         ) + tenacity.wait_random(0, 1)
         self.sleep = sleep
+        self._max_api_usage = max_api_usage_percentage
         #: HTTP requests sent, logins not counted, retries counted.
         self.api_calls = 0
         #: Bytes of response bodies, as they came over the wire.
@@ -151,6 +155,16 @@ class SalesforceClient:
         """
         path = "queryAll/" if include_deleted else "query/"
         return int(self.get_json(path, params={"q": query}, what=what)["totalSize"])
+
+    def check_reserve(self, what: str) -> None:
+        """Go on only while others have API requests left. Sends nothing: the last answer said how many are in use.
+
+        :param what: what would go on, for the message.
+        :raises ApiReserveReached: when more are in use than allowed.
+        """
+        if (used := self.api_usage_percent) is not None and used > self._max_api_usage:
+            allowed = f"over the {self._max_api_usage:g} % allowed"
+            raise ApiReserveReached(f"{what}: {used:g} % of the org's daily API requests are in use, {allowed}.")
 
     def clock(self) -> datetime:
         """The org's clock now (UTC, whole seconds): asked with the cheapest request there is."""

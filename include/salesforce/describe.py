@@ -61,10 +61,12 @@ class ObjectDescription:
 
     :param name: API name as the org spells it.
     :param fields: every field, in the org's order.
+    :param replicateable: getUpdated tells of its changes.
     """
 
     name: str
     fields: tuple[FieldDescription, ...]
+    replicateable: bool = False
 
     def field(self, name: str) -> FieldDescription | None:
         """A field by its API name in any case, None if it is not there.
@@ -93,7 +95,11 @@ def describe(client: SalesforceClient, object_name: str) -> ObjectDescription:
     :raises ObjectMissing: when the org does not have it, or does not show it.
     """
     answer = client.get_json(f"sobjects/{soql.identifier(object_name)}/describe", what=f"describing {object_name}")
-    return ObjectDescription(name=answer["name"], fields=tuple(_fields(answer["fields"])))
+    return ObjectDescription(
+        name=answer["name"],
+        fields=tuple(_fields(answer["fields"])),
+        replicateable=bool(answer.get("replicateable", False)),
+    )
 
 
 def _fields(said: list[dict]) -> Iterator[FieldDescription]:

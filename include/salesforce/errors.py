@@ -88,7 +88,10 @@ class QueryRefused(SalesforceProblem):
 class QueryTooSlow(SalesforceProblem):
     """Salesforce gave up on the query: it is too broad for one request."""
 
-    default_remedy = "Narrow the window (Params since and until), or lower bulk_from_rows so that Bulk API 2.0 is used."
+    default_remedy = (
+        "Read less at once: Params since and until, or fewer fields in the object file. The cursor may lack an index: "
+        "Salesforce's support can add one."
+    )
 
 
 class QueryCursorLost(SalesforceProblem):
@@ -103,6 +106,15 @@ class ApiLimitReached(SalesforceProblem):
     default_remedy = (
         "Wait: the limit counts the last 24 hours and frees up by itself. Setup > System Overview shows who uses it. "
         "The next run reads what this one missed."
+    )
+
+
+class ApiReserveReached(SalesforceProblem):
+    """The org's API requests in use are over the share that this pipeline may bring them to."""
+
+    default_remedy = (
+        "The task waits and looks again by itself: the count is of the last 24 hours and falls. Setup > System "
+        "Overview shows who uses it; SF_HISTORY_MAX_API_USAGE_PERCENTAGE is the share."
     )
 
 
@@ -178,6 +190,14 @@ _STATUSES: dict[int, type[SalesforceProblem]] = {
 }
 #: Codes that another attempt may not meet, whatever the status they come with.
 _PASSING = frozenset({"SERVER_UNAVAILABLE", "UNKNOWN_EXCEPTION", "UNABLE_TO_LOCK_ROW", "SERVICE_UNAVAILABLE"})
+
+
+def is_too_slow(text: str | None) -> bool:
+    """Whether a failed job's message says that the query was too much for Salesforce.
+
+    :param text: errorMessage of a Bulk job, if it has one.
+    """
+    return any(code in (text or "") for code in _SLOW)
 
 
 def clean(text: str, *, limit: int = 400) -> str:

@@ -10,13 +10,14 @@ from datetime import UTC, datetime
 import pyarrow as pa
 
 from include.config.object_file import ObjectFile
-from include.salesforce import soql
 from include.salesforce.bulk import Polling, discard_job, read_bulk
 from include.salesforce.client import SalesforceClient
 from include.salesforce.convert import schema_of
+from include.salesforce.coverage import covered_until
 from include.salesforce.errors import IncompleteRead, QueryCursorLost, WrongOrg
-from include.salesforce.filters import window_filter
+from include.salesforce.filters import Span, window_span
 from include.salesforce.id_bag import IdBag
+from include.salesforce.narrowing import count_records, narrowed
 from include.salesforce.rest import read_rest
 from include.staging import store
 from include.staging.manifest import ExtractionManifest, ExtractionStats, ReadPlan
@@ -104,6 +105,7 @@ def extract(
             api_usage_percent=client.api_usage_percent,
             seconds=round(time.monotonic() - started, 3),
         ),
+        covered_until=attempt.covered_until,
     )
     store.write_text(store.join(staging_folder, MANIFEST), manifest.model_dump_json(indent=2))
     log.info("%s: %s rows staged in %s read(s)", plan.object, f"{attempt.rows:,}", reads)
@@ -127,35 +129,37 @@ class _Attempt:
         self._schema = schema_of(plan, object_file)
         self.files: list[str] = []
         self.rows = self.distinct = self.counted = 0
+        self.covered_until: datetime | None = None
 
     def read(self) -> None:
         """Stage the rows, then count them as Salesforce sees them with the same filter."""
         plan = self._plan
         # Only a full refresh is bounded by the time of the read itself; anything else need not ask for it.
         start = self._client.clock() if plan.window.full_refresh else plan.planned_at
-        where = window_filter(plan.window, cursor=plan.cursor, created=plan.created, read_start=start)
+        span = window_span(plan.window, cursor=plan.cursor, created=plan.created, read_start=start)
+        self.covered_until = covered_until(self._client, plan)
+        self._client.check_reserve(f"reading {plan.object}")
         self._ids = IdBag()
         self.rows = 0
-        self.files = store.write_parquet(self._folder, self._counted(self._batches(where)), self._schema, "rows")
+        batches = self._counted(narrowed(span, self._batches))
+        self.files = store.write_parquet(self._folder, batches, self._schema, "rows")
         self.distinct = self._ids.distinct()
-        self.counted = self._client.count(
-            soql.count(object_name=plan.object, where=where),
-            include_deleted=plan.has_is_deleted,
-            what=f"counting {plan.object}",
+        self.counted = count_records(
+            self._client, object_name=plan.object, span=span, include_deleted=plan.has_is_deleted
         )
 
-    def _batches(self, where: str) -> Iterator[pa.RecordBatch]:
+    def _batches(self, span: Span) -> Iterator[pa.RecordBatch]:
         size = self._object_file.batch_size
         if self._plan.api == "rest":
             yield from read_rest(
-                client=self._client, plan=self._plan, where=where, schema=self._schema, batch_size=size
+                client=self._client, plan=self._plan, where=span.where, schema=self._schema, batch_size=size
             )
             return
         job_folder = store.join(self._folder, _JOB_FOLDER)
         yield from read_bulk(
             client=self._client,
             plan=self._plan,
-            where=where,
+            where=span.where,
             schema=self._schema,
             batch_size=size,
             on_job=lambda job_id: store.write_text(store.join(job_folder, _JOB_FILE), job_id),

@@ -10,7 +10,8 @@ from include.salesforce import soql
 from include.salesforce.client import SalesforceClient
 from include.salesforce.describe import FieldDescription, ObjectDescription, describe
 from include.salesforce.errors import FieldMissing, UnexpectedSchema
-from include.salesforce.filters import window_filter
+from include.salesforce.filters import window_span
+from include.salesforce.narrowing import count_records
 from include.staging.manifest import Api, FieldPlan, ReadPlan, Window
 
 log = logging.getLogger(__name__)
@@ -52,13 +53,9 @@ def make_read_plan(
     can_bound = created.name if created and created.filterable else None
     has_is_deleted = description.field(_DELETED) is not None
     planned_at = client.now
-    where = window_filter(window, cursor=cursor.name, created=can_bound, read_start=planned_at)
-    estimate = client.count(
-        soql.count(object_name=description.name, where=where),
-        include_deleted=has_is_deleted,
-        what=f"counting {description.name}",
-    )
-    query = soql.select(fields=[field.name for field in fields], object_name=description.name, where=where)
+    span = window_span(window, cursor=cursor.name, created=can_bound, read_start=planned_at)
+    estimate = count_records(client, object_name=description.name, span=span, include_deleted=has_is_deleted)
+    query = soql.select(fields=[field.name for field in fields], object_name=description.name, where=span.where)
     threshold = object_file.bulk_from_rows if bulk_from_rows is None else bulk_from_rows
     api: Api = "bulk" if estimate >= threshold or len(quote(query)) > LONGEST_REST_QUERY else "rest"
     log.info("%s: about %s rows by %s (%s)", description.name, f"{estimate:,}", api, window.reason)
@@ -73,6 +70,7 @@ def make_read_plan(
         has_is_deleted=has_is_deleted,
         cursor=cursor.name,
         created=can_bound,
+        replicateable=description.replicateable,
         api=api,
         estimated_rows=estimate,
         planned_at=planned_at,

@@ -24,7 +24,7 @@ def read_rest(
 
     :param client: the org.
     :param plan: what to select.
-    :param where: from `window_filter`.
+    :param where: of the span that is read.
     :param schema: from `schema_of`.
     :param batch_size: rows in a batch, the last one excepted.
     :raises QueryCursorLost: when Salesforce has forgotten the position in the result.
@@ -60,4 +60,5 @@ def _pages(client: SalesforceClient, plan: ReadPlan, where: str, batch_size: int
         if following in visited:
             raise QueryCursorLost(f"{what}: Salesforce names the same next page twice.")
         visited.add(following)
+        client.check_reserve(what)
         page = client.get_json(following, what=what, headers=options)

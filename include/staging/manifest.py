@@ -63,6 +63,7 @@ class ReadPlan(_Manifest):
     :param has_is_deleted: the object has IsDeleted and is read with queryAll.
     :param cursor: API name of the cursor field.
     :param created: API name of CreatedDate where the org can filter by it: bounds a full refresh; None: unbounded.
+    :param replicateable: the object has getUpdated, which tells up to when nothing is pending.
     :param api: REST or Bulk 2.0.
     :param estimated_rows: Salesforce's own count for the window at planning.
     :param planned_at: the org's clock when the plan was made.
@@ -78,6 +79,7 @@ class ReadPlan(_Manifest):
     has_is_deleted: bool
     cursor: str
     created: str | None = None
+    replicateable: bool = False
     api: Api
     estimated_rows: int
     planned_at: AwareDatetime
@@ -116,12 +118,15 @@ class ExtractionManifest(_Manifest):
     :param files: URIs of staged Parquet, one row a record: the source columns only. A full refresh stages every row
         that is there; those whose cursor is at or after the window's end prove presence and are not logged.
     :param stats: see ExtractionStats.
+    :param covered_until: cursor up to which nothing can be missing: the watermark does not pass it. None: the
+        window's end.
     """
 
     plan: ReadPlan
     extracted_at: datetime
     files: tuple[str, ...]
     stats: ExtractionStats
+    covered_until: AwareDatetime | None = None
 
 
 class ValidationManifest(_Manifest):

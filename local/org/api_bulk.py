@@ -15,6 +15,7 @@ from local.org.api_calls import Call, data_api, json_answer, whole_number
 from local.org.bulk_jobs import Job
 from local.org.bulk_results import DELIMITERS, LINE_ENDINGS
 from local.org.errors import SalesforceError, invalid_locator, method_not_allowed
+from local.org.strikes import JOB_END, PAGE
 
 OPERATIONS = ("query", "queryAll")
 _LISTED = 1000
@@ -103,6 +104,7 @@ def _create(call: Call) -> Response:
         version=call.version,
         delimiter=_choice(body, "columnDelimiter", tuple(DELIMITERS), "COMMA"),
         line_ending=_choice(body, "lineEnding", tuple(LINE_ENDINGS), "LF"),
+        end=call.request.scope.get(JOB_END),
     )
     return json_answer(job_json(call, job, whole=False))
 
@@ -123,7 +125,9 @@ def _job(call: Call) -> Response:
 
 
 def _results(call: Call) -> Response:
-    maximum = whole_number(call.query("maxRecords"), name="maxRecords", low=1, high=10**9)
+    short = call.request.scope.get(PAGE)
+    asked = whole_number(call.query("maxRecords"), name="maxRecords", low=1, high=10**9)
+    maximum = asked if short is None else int(short)
     part = call.org.jobs.results(call.path("job_id"), start=_locator(call.query("locator")), maximum=maximum)
     following = "null" if part.next_start is None else _encode(part.next_start)
     headers = {"Sforce-Locator": following, "Sforce-NumberOfRecords": str(part.records)}

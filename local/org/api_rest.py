@@ -16,6 +16,7 @@ from local.org.describe import describe_all, describe_object
 from local.org.errors import SalesforceError, not_found, session_invalid
 from local.org.ids import is_id, to_18
 from local.org.schema import SObject
+from local.org.strikes import PAGE
 
 DEFAULT_PAGE = 2000
 MAX_UPDATED = 600_000
@@ -84,6 +85,8 @@ def _answer_page(call: Call, page: Page) -> Response:
 
 def _page_size(call: Call) -> int:
     """Return the page size that the client asked for, within what is allowed."""
+    if (short := call.request.scope.get(PAGE)) is not None:
+        return int(short)
     found = _BATCH_SIZE.search(call.request.headers.get("sforce-query-options", ""))
     return min(max(int(found[1]), _PAGE[0]), _PAGE[1]) if found else DEFAULT_PAGE
 

@@ -78,7 +78,16 @@ class BulkJobs:
                 "WHERE state IN ('UploadComplete', 'InProgress')"
             )
 
-    def create(self, *, operation: str, query: str, version: str, delimiter: str, line_ending: str) -> Job:
+    def create(
+        self,
+        *,
+        operation: str,
+        query: str,
+        version: str,
+        delimiter: str,
+        line_ending: str,
+        end: tuple[str, str | None] | None = None,
+    ) -> Job:
         """Accept a job and run it in the background.
 
         :param operation: ``query`` or ``queryAll``.
@@ -86,6 +95,7 @@ class BulkJobs:
         :param version: the API version, e.g. ``59.0``.
         :param delimiter: a key of DELIMITERS.
         :param line_ending: a key of LINE_ENDINGS.
+        :param end: state and error message that the job is put into instead of being run.
         :raises SalesforceError: if the query is wrong, or Bulk API 2.0 does not take it.
         """
         found = self._queries.plan(query)
@@ -113,7 +123,10 @@ class BulkJobs:
                 ),
             )
         job = self.get(job_id)
-        self._pool.submit(self._run, job)
+        if end is None:
+            self._pool.submit(self._run, job)
+        else:
+            self.settle(job.id, end[0], error=end[1])
         return job
 
     def get(self, job_id: str) -> Job:

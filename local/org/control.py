@@ -1,4 +1,4 @@
-"""The control API: how scripts and tests move the org's clock, load events and set its limits.
+"""The control API: how scripts and tests move the org's clock, load events, set its limits and its faults.
 
 It is no part of Salesforce: it has its own token, counts no API call, and no fault plan touches it.
 """
@@ -58,6 +58,18 @@ def _set_limits(org: Org, body: dict[str, Any]) -> dict[str, Any]:
 
 def _expire_sessions(org: Org, _body: dict[str, Any]) -> dict[str, Any]:
     return {"expired": org.sessions.expire()}
+
+
+def _get_faults(org: Org, _body: dict[str, Any]) -> dict[str, Any]:
+    return {"faults": org.fault_plan.report()}
+
+
+def _set_faults(org: Org, body: dict[str, Any]) -> dict[str, Any]:
+    rules = body.get("faults")
+    if not isinstance(rules, list):
+        raise ControlError(f"faults: {rules!r} is not a list of rules")
+    org.fault_plan.set(rules)
+    return _get_faults(org, body)
 
 
 def _change_schema(org: Org, body: dict[str, Any]) -> dict[str, Any]:
@@ -129,6 +141,8 @@ def routes() -> list[Route]:
         ("PUT", "limits", _set_limits),
         ("POST", "sessions/expire", _expire_sessions),
         ("POST", "schema", _change_schema),
+        ("GET", "faults", _get_faults),
+        ("PUT", "faults", _set_faults),
     ]
     found = [Route(f"{CONTROL_PREFIX}{path}", _endpoint(action), methods=[method]) for method, path, action in table]
     return [*found, Route(f"{CONTROL_PREFIX}events", _load_events, methods=["POST"])]

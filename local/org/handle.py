@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +16,7 @@ import requests
 
 from local.org import timestamps
 from local.org.control import CONTROL_HEADER, SOURCE_HEADER
+from local.org.faults import Fault
 from local.org.home import Credentials, Home
 from local.org.scenario import Scenario, ScenarioError
 
@@ -122,6 +123,21 @@ class OrgHandle:
     def expire_sessions(self) -> int:
         """End all sessions, and return how many there were."""
         return int(self._control("POST", "sessions/expire")["expired"])
+
+    def set_faults(self, faults: Sequence[Fault]) -> None:
+        """Replace the fault plan.
+
+        :param faults: the rules, in order: the first that is due strikes.
+        """
+        self._control("PUT", "faults", {"faults": [fault.model_dump(mode="json") for fault in faults]})
+
+    def clear_faults(self) -> None:
+        """Let the org answer every request itself again."""
+        self.set_faults([])
+
+    def faults_struck(self) -> list[int]:
+        """Return how often each rule of the fault plan has struck since it was set."""
+        return [int(found["struck"]) for found in self._control("GET", "faults")["faults"]]
 
     def change_schema(self, action: str, sobject: str, field: Mapping[str, Any]) -> None:
         """Let the org's schema drift.

@@ -6,6 +6,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from local.org import timestamps
 from local.org.org import Org
+from local.org.strikes import SKEW
 
 CONTROL_PREFIX = "/sim-control/"
 
@@ -27,7 +28,7 @@ class OrgDate:
         async def dated(message: Message) -> None:
             if message["type"] == "http.response.start":
                 kept = [(name, value) for name, value in message.get("headers", ()) if name.lower() != b"date"]
-                now = timestamps.http_date(self._org.store.clock).encode()
+                now = timestamps.http_date(self._org.store.clock + scope.get(SKEW, 0)).encode()
                 message = {**message, "headers": [*kept, (b"date", now)]}
             await send(message)
 

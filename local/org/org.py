@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
-
-from starlette.types import ASGIApp, Scope
 
 from local.org import timestamps
 from local.org.bulk_jobs import BulkJobs
 from local.org.cursors import Cursors
 from local.org.database import Database
+from local.org.faults import FaultPlan
 from local.org.fold import Record
 from local.org.home import Credentials, Home
 from local.org.queries import Queries
@@ -22,17 +20,6 @@ from local.org.store import Store
 from local.org.usage import Usage
 
 log = logging.getLogger(__name__)
-
-FaultPlan = Callable[[Scope, ASGIApp], ASGIApp]
-"""Given a request's ASGI scope and the app that would answer it, returns the app that is to answer it."""
-
-
-def no_faults(_scope: Scope, app: ASGIApp) -> ASGIApp:
-    """Let the org answer every request itself.
-
-    :param app: the org.
-    """
-    return app
 
 
 @dataclass
@@ -53,7 +40,10 @@ class Org:
     cursors: Cursors
     jobs: BulkJobs
     address: str = "127.0.0.1"
-    fault_plan: FaultPlan = field(default=no_faults)
+    fault_plan: FaultPlan = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.fault_plan = FaultPlan(self)
 
     @property
     def instance_url(self) -> str:

@@ -15,18 +15,19 @@ if TYPE_CHECKING:
     from simple_salesforce import Salesforce
 
 
-def salesforce_client(conn_id: str) -> SalesforceClient:
+def salesforce_client(conn_id: str, *, max_api_usage_percentage: float = 100.0) -> SalesforceClient:
     """A client of the org behind an Airflow connection.
 
     Each login builds a fresh hook, so that a rotated secret is read again.
 
     :param conn_id: Airflow connection of type salesforce.
+    :param max_api_usage_percentage: share of the org's daily API requests over which nothing goes on.
     """
 
     def connect() -> Salesforce:
         return SalesforceHook(salesforce_conn_id=conn_id, session=http_session()).get_conn()
 
-    return SalesforceClient(connect)
+    return SalesforceClient(connect, max_api_usage_percentage=max_api_usage_percentage)
 
 
 def lake_catalog(conn_id: str) -> Catalog:

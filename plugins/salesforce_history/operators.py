@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, NoReturn
 
+from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 from airflow.sdk import BaseOperator, Context
 from airflow.sdk.exceptions import AirflowFailException
 
@@ -19,7 +20,10 @@ from include.lake.version_counts import current_snapshot_id
 from include.lake.watermark import ForeignOrg, read_lake_state, refuse_foreign_org
 from include.quality.quarantine import write_quarantine
 from include.quality.validation import TooManyRejects, validate
+from include.salesforce.client import SalesforceClient
 from include.salesforce.errors import (
+    ApiLimitReached,
+    ApiReserveReached,
     BulkJobFailed,
     IncompleteRead,
     QueryCursorLost,
@@ -38,8 +42,13 @@ from salesforce_history.params import ParamRefused, moment
 #: XCom key of upsert_raw: the dimension's snapshot before dbt ran, with which publish_metrics compares.
 DIMENSION_SNAPSHOT = "dimension_snapshot"
 
+#: XCom key of a task that waits for API requests: since when.
+WAITS_SINCE = "waits_for_quota_since"
+
 #: Problems that another attempt may not meet: Airflow retries them.
 PASSES_BY_ITSELF = (SourceUnavailable, BulkJobFailed, IncompleteRead, QueryTooSlow, QueryCursorLost)
+#: Problems that the passing of time solves, if nobody hammers meanwhile: the task is deferred.
+WAITS_FOR_QUOTA = (ApiReserveReached, ApiLimitReached)
 #: Problems that stay until a person has done something: retrying would only delay the alert.
 NEEDS_A_PERSON = (
     SalesforceProblem,
@@ -66,13 +75,42 @@ class ObjectOperator(BaseOperator):
 
     def execute(self, context: Context) -> Any:
         """Do the work. A problem that needs a person fails the task at once; its message says what to do."""
+        return self._guarded(context)
+
+    def resume(self, context: Context, event: Any = None) -> Any:
+        """Go on after having waited for API requests: from the start, because what was read before may have changed.
+
+        :param event: the trigger's; it says no more than that time has passed.
+        """
+        return self._guarded(context)
+
+    def _guarded(self, context: Context) -> Any:
         try:
             return self.work(context)
+        except WAITS_FOR_QUOTA as problem:
+            self._wait_for_quota(context, problem)
         except PASSES_BY_ITSELF:
             raise
         except NEEDS_A_PERSON as problem:
             self.log.error("%s", problem)
             raise AirflowFailException(str(problem)) from problem
+
+    def _wait_for_quota(self, context: Context, problem: SalesforceProblem) -> NoReturn:
+        """Defer the task, which then holds no worker slot, unless it has waited long enough."""
+        environment = current_environment()
+        # In an XCom, which outlives a deferral and nothing else: `dag.test` drops the arguments of a deferral.
+        said = context["ti"].xcom_pull(task_ids=self.task_id, key=WAITS_SINCE)
+        now = datetime.now(UTC).replace(microsecond=0)
+        since = datetime.fromisoformat(said) if said else now
+        end = since + timedelta(seconds=environment.api_usage_patience_seconds)
+        if now > end:
+            self.log.error("%s", problem)
+            raise AirflowFailException(f"{problem} The task has waited since {since}; it gives up.") from problem
+        if not said:
+            context["ti"].xcom_push(key=WAITS_SINCE, value=since.isoformat())
+        wait = timedelta(seconds=environment.api_usage_recheck_seconds)
+        self.log.warning("%s Looking again in %s; the task waits until %s at most.", problem, wait, end)
+        self.defer(trigger=TimeDeltaTrigger(wait), method_name="resume")
 
     def staging_folder(self, environment: Environment, run_id: str, *, step: str) -> str:
         """Where a run stages the files of one of its steps."""
@@ -94,7 +132,9 @@ class CheckSourceOperator(ObjectOperator):
 
     def work(self, context: Context) -> dict[str, Any]:
         environment = current_environment()
-        client = salesforce_client(environment.salesforce_conn_id)
+        client = _reserved_client(environment)
+        client.clock()
+        client.check_reserve("checking the source")
         state = read_lake_state(lake_catalog(environment.iceberg_conn_id), RawTables.of(self.object_file, environment))
         refuse_foreign_org(state, org_id=client.org_id, table=self.object_file.table)
         window = plan_window(
@@ -127,7 +167,7 @@ class ExtractOperator(ObjectOperator):
         environment = current_environment()
         plan = ReadPlan.model_validate(self.plan)
         manifest = extract(
-            client=salesforce_client(environment.salesforce_conn_id),
+            client=_reserved_client(environment),
             plan=plan,
             object_file=self.object_file,
             staging_folder=self.staging_folder(environment, plan.run_id, step="extract"),
@@ -202,6 +242,12 @@ class IcebergUpsertOperator(ObjectOperator):
             manifest.watermark,
         )
         return manifest.model_dump(mode="json")
+
+
+def _reserved_client(environment: Environment) -> SalesforceClient:
+    return salesforce_client(
+        environment.salesforce_conn_id, max_api_usage_percentage=environment.max_api_usage_percentage
+    )
 
 
 def run_request(context: Context) -> RunRequest:

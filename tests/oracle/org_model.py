@@ -112,15 +112,21 @@ class Org:
 
     def __init__(self, shape: Shape, events: Iterable[Event]) -> None:
         self._shape = shape
+        self._events = [event for event in events if event.object == shape.object]
         self._of_record: dict[str, list[Event]] = defaultdict(list)
-        for event in sorted(events, key=lambda one: (one.at, one.line)):
-            if event.object == shape.object and event.id is not None:
+        for event in sorted(self._events, key=lambda one: (one.at, one.line)):
+            if event.id is not None:
                 self._of_record[event.id].append(event)
 
     def seen_at(self, clock: datetime) -> dict[str, Row]:
         """What the integration user sees when the org's clock shows this: Id → record, soft-deleted ones included."""
         found = {record: self._record_at(record, clock) for record in self._of_record}
         return {record: row for record, row in found.items() if row is not None}
+
+    def covered_until(self, clock: datetime) -> datetime:
+        """The minute up to which everything that has happened was committed, when the clock shows this."""
+        pending = [event.at for event in self._events if event.at <= clock and not event.shows(clock)]
+        return min([clock, *pending]).replace(second=0, microsecond=0)
 
     def _record_at(self, record: str, clock: datetime) -> Row | None:
         row: Row | None = None

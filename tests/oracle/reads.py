@@ -98,9 +98,10 @@ class Lake:
         assert self.watermark is not None
         return Window(start=self.watermark - LOOKBACK, end=end)
 
-    def deliver(self, batch: Batch) -> int:
+    def deliver(self, batch: Batch, *, covered: datetime | None = None) -> int:
         """Upsert a batch.
 
+        :param covered: up to when the org said that everything was committed; None: it was not asked.
         :return: rows logged.
         :raises Refused: too many records are gone; nothing was written.
         """
@@ -121,7 +122,7 @@ class Lake:
         ]
         deletions = self._deletions(batch) if batch.window.full_refresh and self._may_delete(end) else []
         logged = self.log.append([*observations, *deletions])
-        self._advance(batch.window)
+        self._advance(batch.window, covered)
         return logged
 
     def _may_delete(self, end: datetime) -> bool:
@@ -144,9 +145,10 @@ class Lake:
         last = self.log.last(record)
         return last is not None and last.window_end > end
 
-    def _advance(self, window: Window) -> None:
+    def _advance(self, window: Window, covered: datetime | None) -> None:
+        end = window.end if covered is None else min(window.end, covered)
         if self.watermark is None or window.start is None or window.start <= self.watermark:
-            self.watermark = max(self.watermark or window.end, window.end)
+            self.watermark = max(self.watermark or end, end)
         if window.full_refresh:
             self.last_refresh = max(self.last_refresh or window.end, window.end)
 

@@ -47,6 +47,7 @@ def replay(shape: Shape, events: Sequence[Event], lake: Lake | None = None, befo
                 window=window,
                 rows=tuple(accepted),
                 present=tuple(rejected),
-            )
+            ),
+            covered=org.covered_until(end),
         )
     return lake

@@ -10,7 +10,7 @@ import pytest
 from include.config.object_file import ObjectFile, read_object_files
 from include.salesforce.client import SalesforceClient
 from include.salesforce.errors import FieldMissing, ObjectMissing, UnexpectedSchema
-from include.salesforce.filters import window_filter
+from include.salesforce.filters import window_span
 from include.salesforce.read_plan import make_read_plan
 from include.salesforce.schema_check import validate_schema
 from include.staging.manifest import ReadPlan, Window
@@ -119,11 +119,11 @@ def test_a_cursor_must_be_a_moment(shared_org: OrgHandle, client_of: MakeClient)
 def test_windows_become_half_open_filters() -> None:
     full, part = window(full=True), window()
     options = {"cursor": "SystemModstamp", "created": "CreatedDate", "read_start": part.end}
-    assert window_filter(part, **options) == (
+    assert window_span(part, **options).where == (
         "SystemModstamp >= 2026-01-05T00:00:00Z AND SystemModstamp < 2026-01-05T06:00:00Z"
     )
-    assert window_filter(full, **options) == "CreatedDate < 2026-01-05T06:00:00Z"
-    assert window_filter(full, **(options | {"created": None})) == ""
+    assert window_span(full, **options).where == "CreatedDate < 2026-01-05T06:00:00Z"
+    assert window_span(full, **(options | {"created": None})).where == ""
 
 
 def test_validate_schema_says_what_fits_and_what_does_not(own_org: OrgHandle, client_of: MakeClient) -> None:

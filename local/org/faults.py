@@ -1,0 +1,273 @@
+"""The fault plan: which requests the org answers wrongly, late, in part or not at all.
+
+A plan is a list of rules that a script or test sets through the control API. A rule names the requests it is about
+(method, path, text in the query), which of them it strikes (the nth and so many more), and what happens then. Every
+matching rule counts the request; the first that is due strikes.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import threading
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+from urllib.parse import unquote_plus
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter
+from starlette.types import ASGIApp, Scope
+
+from local.org import strikes
+
+if TYPE_CHECKING:
+    from local.org.org import Org
+
+QUERY = "/services/data/v*/query*"
+PAGES = "/services/data/v*/query*/01g*"
+DESCRIBE = "/services/data/v*/sobjects/*/describe"
+JOBS = "/services/data/v*/jobs/query"
+JOB = "/services/data/v*/jobs/query/750*"
+RESULTS = "/services/data/v*/jobs/query/*/results"
+UPDATED = "/services/data/v*/sobjects/*/updated*"
+LOGIN = "/sim.salesforce.com/services/*"
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Answer(_Model):
+    """Answer in the org's stead.
+
+    :param status: HTTP status.
+    :param code: Salesforce's error code; '' for an HTML page, as its load balancers send.
+    :param message: the text a person reads.
+    :param body: the whole body instead, as it is.
+    :param retry_after: seconds, or an HTTP date; None: no such header.
+    """
+
+    kind: Literal["answer"] = "answer"
+    status: int = Field(ge=200, le=599)
+    code: str = ""
+    message: str = ""
+    body: str | None = None
+    retry_after: str | None = None
+
+
+class Drop(_Model):
+    """Close the connection.
+
+    :param after: share of the body that is sent first; None: not even a status line.
+    """
+
+    kind: Literal["drop"] = "drop"
+    after: float | None = Field(default=None, ge=0, lt=1)
+
+
+class Hang(_Model):
+    """Say nothing until the client gives up, or for so many seconds; then close the connection."""
+
+    kind: Literal["hang"] = "hang"
+    seconds: float = Field(gt=0, le=600)
+
+
+class Truncate(_Model):
+    """Send the first part of the body as if it were all of it.
+
+    :param keep: share of the body that is sent.
+    :param packed: cut the gzip stream instead of the text.
+    """
+
+    kind: Literal["truncate"] = "truncate"
+    keep: float = Field(ge=0, lt=1)
+    packed: bool = False
+
+
+class Lose(_Model):
+    """Leave out the last records of a page, in JSON or CSV, without saying so."""
+
+    kind: Literal["lose"] = "lose"
+    rows: int = Field(ge=1)
+
+
+class Miscount(_Model):
+    """Add to (or take from) what a COUNT() query finds."""
+
+    kind: Literal["miscount"] = "miscount"
+    by: int
+
+
+class ShortPage(_Model):
+    """Send fewer records to the page than asked for; the next page goes on behind them."""
+
+    kind: Literal["short_page"] = "short_page"
+    rows: int = Field(ge=1)
+
+
+class ExpireSessions(_Model):
+    """End all sessions before the request is looked at."""
+
+    kind: Literal["expire_sessions"] = "expire_sessions"
+
+
+class EndJob(_Model):
+    """Let the Bulk job that this request creates end otherwise; InProgress: never."""
+
+    kind: Literal["end_job"] = "end_job"
+    state: Literal["Failed", "Aborted", "InProgress"]
+    error: str | None = None
+
+
+class Skew(_Model):
+    """Shift the Date header of the answer by so many seconds."""
+
+    kind: Literal["skew"] = "skew"
+    seconds: int
+
+
+class SetUsage(_Model):
+    """Set the API calls used within the last 24 hours, then let the org answer."""
+
+    kind: Literal["set_usage"] = "set_usage"
+    used: int = Field(ge=0)
+
+
+class Advance(_Model):
+    """Move the org's clock, so that what happens until then has happened, then let the org answer."""
+
+    kind: Literal["advance"] = "advance"
+    clock: AwareDatetime
+
+
+Action = Annotated[
+    Answer | Drop | Hang | Truncate | Lose | Miscount | ShortPage | ExpireSessions | EndJob | Skew | SetUsage | Advance,
+    Field(discriminator="kind"),
+]
+
+
+class Fault(_Model):
+    """One rule.
+
+    :param do: what happens.
+    :param method: HTTP method, `*` for any.
+    :param path: pattern of the path, as a shell would match it.
+    :param contains: text that the unescaped query string holds, in any case.
+    :param lacks: text that it does not hold; '' for no such condition.
+    :param nth: the first of the matching requests that is struck, from 1.
+    :param times: how many are struck from there on; None: all.
+    """
+
+    do: Action
+    method: str = "*"
+    path: str = "*"
+    contains: str = ""
+    lacks: str = ""
+    nth: int = Field(default=1, ge=1)
+    times: int | None = Field(default=1, ge=1)
+
+    def matches(self, scope: Scope) -> bool:
+        """Tell whether a request is one that this rule is about.
+
+        :param scope: the request's ASGI scope.
+        """
+        if self.method not in {"*", scope["method"]} or not fnmatch.fnmatchcase(scope["path"], self.path):
+            return False
+        query = unquote_plus(scope["query_string"].decode("ascii", "replace")).lower()
+        return self.contains.lower() in query and not (self.lacks and self.lacks.lower() in query)
+
+    def is_due(self, number: int) -> bool:
+        """Tell whether the rule strikes a request.
+
+        :param number: which of the matching requests it is, from 1.
+        """
+        return self.nth <= number and (self.times is None or number < self.nth + self.times)
+
+
+_FAULTS = TypeAdapter(list[Fault])
+
+
+class FaultPlan:
+    """The rules in force, and how often each has matched and struck.
+
+    :param org: the org that is struck.
+    """
+
+    def __init__(self, org: Org) -> None:
+        self._org = org
+        self._lock = threading.Lock()
+        self._rules: list[Fault] = []
+        self._matched: list[int] = []
+        self._struck: list[int] = []
+
+    def set(self, rules: Sequence[Any]) -> None:
+        """Replace the plan.
+
+        :param rules: as JSON.
+        :raises ValueError: naming what is wrong in which rule.
+        """
+        found = _FAULTS.validate_python(list(rules))
+        with self._lock:
+            self._rules, self._matched, self._struck = found, [0] * len(found), [0] * len(found)
+
+    def report(self) -> list[dict[str, Any]]:
+        """Each rule with the requests that it matched and struck so far."""
+        with self._lock:
+            numbers = zip(self._rules, self._matched, self._struck, strict=True)
+            return [
+                {"rule": rule.model_dump(mode="json"), "matched": matched, "struck": struck}
+                for rule, matched, struck in numbers
+            ]
+
+    def __call__(self, scope: Scope, app: ASGIApp) -> ASGIApp:
+        """Return the app that is to answer a request.
+
+        :param scope: the request's ASGI scope.
+        :param app: the org.
+        """
+        action = self._due(scope)
+        return app if action is None else self._struck_app(action, scope, app)
+
+    def _due(self, scope: Scope) -> Action | None:
+        due = None
+        with self._lock:
+            for place, rule in enumerate(self._rules):
+                if not rule.matches(scope):
+                    continue
+                self._matched[place] += 1
+                if due is None and rule.is_due(self._matched[place]):
+                    self._struck[place] += 1
+                    due = rule.do
+        return due
+
+    def _struck_app(self, action: Action, scope: Scope, app: ASGIApp) -> ASGIApp:  # noqa: PLR0911
+        match action:
+            case Answer():
+                return strikes.answer(action.status, action.code, action.message, action.body, action.retry_after)
+            case Drop():
+                return strikes.drop(app, after=action.after)
+            case Hang():
+                return strikes.hang(action.seconds)
+            case Truncate():
+                return strikes.truncate(app, keep=action.keep, packed=action.packed)
+            case Lose():
+                return strikes.lose(app, rows=action.rows)
+            case Miscount():
+                return strikes.miscount(app, by=action.by)
+            case ShortPage():
+                scope[strikes.PAGE] = action.rows
+            case EndJob():
+                scope[strikes.JOB_END] = (action.state, action.error)
+            case Skew():
+                scope[strikes.SKEW] = action.seconds
+            case ExpireSessions():
+                self._org.sessions.expire()
+            case SetUsage():
+                self._org.usage.set(at=self._org.store.clock, used=action.used)
+            case Advance():
+                self._advance(action.clock)
+        return app
+
+    def _advance(self, clock: datetime) -> None:
+        seconds = int(clock.timestamp())
+        if seconds > self._org.store.clock:
+            self._org.store.set_clock(seconds)
