@@ -90,7 +90,7 @@ def _run_all(dags: dict[str, tuple[ObjectFile, DAG]], runs: list[Run], org: OrgH
 def _warn_of_the_past(
     home: AirflowHome, dags: dict[str, tuple[ObjectFile, DAG]], runs: list[Run], console: Console
 ) -> None:
-    """A kept lake has read up to its watermark: what a scenario adds before that shows in the next full refresh only."""
+    """A kept lake has read up to its watermark: what is added before that shows in the next full refresh only."""
     from include.config.environment import current_environment
     from include.lake.names import RawTables
     from include.lake.watermark import read_lake_state
@@ -102,8 +102,8 @@ def _warn_of_the_past(
         past = [run for run in runs if watermark and run.end <= watermark]
         if watermark and past:
             console.print(
-                f"[yellow]{dag.dag_id} has read everything up to {watermark:%Y-%m-%d %H:%M}: {len(past)} of these intervals "
-                "lie before it. What the scenario adds there is seen by the next full refresh.[/]"
+                f"[yellow]{dag.dag_id} has read everything up to {watermark:%Y-%m-%d %H:%M}: {len(past)} of these "
+                "intervals lie before it. What the scenario adds there is seen by the next full refresh.[/]"
             )
 
 

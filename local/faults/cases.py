@@ -19,6 +19,7 @@ from include.salesforce.errors import (
     SessionLost,
     SourceUnavailable,
 )
+from include.salesforce.window import WindowRefused
 from include.staging.manifest import Api
 from local.faults.world import MOVED
 from local.org.faults import (
@@ -77,7 +78,7 @@ class Case:
     fault: str
     api: Api
     faults: tuple[Fault, ...] = ()
-    fails: type[SalesforceProblem] | None = None
+    fails: type[SalesforceProblem | WindowRefused] | None = None
     says: str = ""
     runs: tuple[int, ...] = (1, 2)
     login: str = "client_credentials"
@@ -219,9 +220,12 @@ def _time(api: Api) -> Iterator[Case]:
     yield Case(fault="QUERY_TIMEOUT of the count", api=api, faults=(counting,), says=halving)
     always = Fault(do=failed, path=JOBS, method="POST", times=None) if api == "bulk" else page(api, slow, times=None)
     yield Case(fault="QUERY_TIMEOUT always", api=api, faults=(always,), fails=QueryTooSlow, says="halved in time")
-    for seconds, said in ((7200, "ahead"), (-7200, "behind")):
+    for seconds, said in ((7200, "two hours ahead"), (-1800, "half an hour behind")):
         skew = Fault(do=Skew(seconds=seconds), path="*", times=None)
-        yield Case(fault=f"the org's clock two hours {said}", api=api, faults=(skew,))
+        yield Case(fault=f"the org's clock {said}", api=api, faults=(skew,))
+    behind = Fault(do=Skew(seconds=-7200), path="*", times=None)
+    says = "the future cannot be read"
+    yield Case(fault="the org's clock two hours behind", api=api, faults=(behind,), fails=WindowRefused, says=says)
     lives_on = page(api, Advance(clock=MOVED)) if api == "rest" else Fault(do=Advance(clock=MOVED), path=JOBS)
     yield Case(fault="rows change while pages are read", api=api, faults=(lives_on,), moved=True)
     yield Case(fault="late commits, equal cursors at edges", api=api, says="not all committed yet")

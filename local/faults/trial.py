@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from include.salesforce.errors import SalesforceProblem
+from include.salesforce.window import WindowRefused
 from local.faults.bench import RUNS, Bench, Lake, Told, overheard
 from local.faults.cases import Case
 from local.faults.world import MOVED, expected_users, write_world
@@ -94,12 +95,12 @@ class Trials:
 
     def _run(
         self, bench: Bench, case: Case, number: int, connection: Mapping[str, Any], told: Told
-    ) -> SalesforceProblem | None:
+    ) -> SalesforceProblem | WindowRefused | None:
         with overheard() as heard:
             try:
                 bench.run(number, connection=connection, read_timeout=case.read_timeout)
                 problem = None
-            except SalesforceProblem as error:
+            except (SalesforceProblem, WindowRefused) as error:
                 problem = error
         told.lines += heard.lines
         if problem is not None:
