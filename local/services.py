@@ -59,7 +59,7 @@ def up(home: AirflowHome, *, port: int, within: float = 180.0) -> int:
         if supervisor.poll() is not None:
             print(f"it did not start; the end of {log.name}:\n{_tail(log)}", file=sys.stderr)
             return supervisor.returncode or 1
-        if _is_healthy(port):
+        if _is_healthy(port) and _shows_dags(home, port):
             print(_welcome(home, port))
             return 0
         time.sleep(1)
@@ -148,7 +148,7 @@ def _follow_the_wall_clock(org: OrgHandle) -> None:
 
 
 def _welcome(home: AirflowHome, port: int) -> str:
-    passwords = home.folder / "simple_auth_manager_passwords.json.generated"
+    passwords = _passwords(home)
     password = json.loads(passwords.read_text(encoding="utf-8"))[USER] if passwords.exists() else "(see up.log)"
     return (
         f"Airflow     http://127.0.0.1:{port}\n"
@@ -192,6 +192,23 @@ def _is_healthy(port: int) -> bool:
         return answer.ok and answer.json()["scheduler"]["status"] == "healthy"
     except (requests.RequestException, ValueError, KeyError):
         return False
+
+
+def _shows_dags(home: AirflowHome, port: int) -> bool:
+    """Whether the DAGs have been parsed: before that, nobody can switch one on."""
+    url = f"http://127.0.0.1:{port}"
+    try:
+        passwords = json.loads(_passwords(home).read_text(encoding="utf-8"))
+        login = {"username": USER, "password": passwords[USER]}
+        token = requests.post(f"{url}/auth/token", json=login, timeout=10).json()["access_token"]
+        known = requests.get(f"{url}/api/v2/dags", headers={"Authorization": f"Bearer {token}"}, timeout=10).json()
+        return bool(known["total_entries"])
+    except (requests.RequestException, OSError, ValueError, KeyError):
+        return False
+
+
+def _passwords(home: AirflowHome) -> Path:
+    return home.folder / "simple_auth_manager_passwords.json.generated"
 
 
 def _tail(log: Path, lines: int = 25) -> str:
