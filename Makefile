@@ -11,6 +11,9 @@ MANIFEST := dbt/target/manifest.json
 DBT_FILES := $(shell find dbt -path dbt/target -prune -o -type f \( -name '*.sql' -o -name '*.yml' -o -name '*.md' \) -print 2>/dev/null)
 
 # What a person may give: make run SCENARIO=path KEEP=1 · make sql Q="select 1" FORMAT=csv · make up PORT=8081
+# A dollar sign is the person's own: make is not to expand it.
+override Q := $(value Q)
+override SCENARIO := $(value SCENARIO)
 export SCENARIO KEEP Q PORT OBJECT RUN_ID ONLY
 export FORMAT ?= table
 
@@ -50,12 +53,16 @@ up: $(READY) $(MANIFEST) ## start Airflow's UI and the simulated org (PORT=8080)
 down: $(READY) ## stop what `make up` started
 	@$(BIN)/python -m local.services down
 
+.PHONY: airflow
+airflow: $(READY) ## Airflow's command line, while `make up` runs (ARGS="backfill create …")
+	@$(BIN)/python -m local.airflow_cli $(ARGS)
+
 .PHONY: sql
 sql: $(READY) ## a SQL shell on the lake (Q="select …" FORMAT=csv|table|json)
 	@$(BIN)/python -m local.lake.shell $(if $(Q),--query "$$Q") --format "$$FORMAT"
 
 .PHONY: validate-schema
-validate-schema: $(READY) ## hold an object file against the running org (OBJECT=user)
+validate-schema: $(READY) ## hold an object file against the simulated org (OBJECT=user)
 	@$(BIN)/python -m local.ask validate-schema $(if $(OBJECT),"$$OBJECT",user)
 
 .PHONY: extraction-stats
@@ -64,7 +71,7 @@ extraction-stats: $(READY) ## rows, bytes, API calls and seconds of a run (OBJEC
 
 .PHONY: test
 test: $(READY) $(MANIFEST) ## every test (ARGS="-k name" for some)
-ifdef ARGS
+ifneq ($(ARGS),)
 	@$(BIN)/python -m pytest $(ARGS)
 else
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not property"

@@ -29,7 +29,8 @@ def only_one(root: Path, *, purpose: str) -> Iterator[None]:
         except BlockingIOError:
             lock.seek(0)
             owner = lock.read().strip() or "another process"
-            raise LakeInUse(f"{owner} is using {root.name}/. Wait for it to end, or stop it: `make down`.") from None
+            remedy = "Stop it with `make down`." if "make up" in owner else "Wait for it to end, or press Ctrl-C there."
+            raise LakeInUse(f"{owner} is using {root.name}/. {remedy}") from None
         lock.truncate(0)
         lock.write(f"{purpose} (process {os.getpid()})")
         lock.flush()

@@ -43,6 +43,7 @@ def replay(home: AirflowHome, scenario: Scenario, *, keep: bool, console: Consol
     :param console: where progress and report go.
     :raises ReplayFailed: at the first DAG run that fails; the intervals before it stand.
     """
+    objects = _object_files(scenario)
     if not keep:
         for folder in (home.lake, home.org):
             shutil.rmtree(folder, ignore_errors=True)
@@ -53,7 +54,7 @@ def replay(home: AirflowHome, scenario: Scenario, *, keep: bool, console: Consol
         os.environ.update(variables)
         sys.path[:0] = variables["PYTHONPATH"].split(os.pathsep)
         home.prepare(variables, fresh=not keep)
-        dags = _load_dags(scenario)
+        dags = _load_dags(objects)
         runs = six_hour_runs(scenario)
         if keep:
             _warn_of_the_past(home, dags, runs, console)
@@ -128,24 +129,29 @@ def _run_one(dag: DAG, run: Run, *, refresh: bool, lines: TaskLines) -> str:
     return str(dag_run.run_id)
 
 
-def _load_dags(scenario: Scenario) -> dict[str, tuple[ObjectFile, DAG]]:
-    """The object file and DAG of every object that a scenario names."""
-    from airflow.dag_processing.dagbag import DagBag
+def _object_files(scenario: Scenario) -> dict[str, ObjectFile]:
+    """The object file of every object that a scenario names.
 
+    :raises ReplayFailed: if one has none; nothing has been touched then.
+    """
     from include.config.object_file import read_object_files
+
+    known = {object_file.object: object_file for object_file in read_object_files().values()}
+    if unknown := [name for name in scenario.objects if name not in known]:
+        raise ReplayFailed(
+            f"the scenario names {', '.join(unknown)}, but include/objects/ has no file for it; there are "
+            f"{', '.join(known)}. Nothing was touched."
+        )
+    return {name: known[name] for name in scenario.objects}
+
+
+def _load_dags(objects: dict[str, ObjectFile]) -> dict[str, tuple[ObjectFile, DAG]]:
+    from airflow.dag_processing.dagbag import DagBag
 
     bag = DagBag(dag_folder=os.environ["AIRFLOW__CORE__DAGS_FOLDER"], include_examples=False)
     if bag.import_errors:
         raise ReplayFailed("the DAGs do not parse:\n" + "\n".join(bag.import_errors.values()))
-    by_object = {object_file.object: object_file for object_file in read_object_files().values()}
-    found = {}
-    for name in scenario.objects:
-        if name not in by_object:
-            raise ReplayFailed(
-                f"the scenario names {name}, but include/objects/ has no file for it; there are {', '.join(by_object)}"
-            )
-        found[name] = (by_object[name], bag.dags[by_object[name].dag_id])
-    return found
+    return {name: (object_file, bag.dags[object_file.dag_id]) for name, object_file in objects.items()}
 
 
 def main(arguments: list[str] | None = None) -> int:

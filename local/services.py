@@ -222,6 +222,8 @@ def main() -> int:
     parser.add_argument("--root", type=Path, default=PROJECT / ".local", help="where everything lives")
     parser.add_argument("--port", type=int, default=8080, help="port of Airflow's UI on loopback")
     options = parser.parse_args()
+    if not 0 < options.port < 65536:
+        parser.error(f"--port is {options.port}; allowed are 1 to 65535")
     home = AirflowHome(options.root)
     try:
         if options.command == "up":
