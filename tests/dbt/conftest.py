@@ -19,6 +19,7 @@ from pyiceberg.table import Table
 from pyiceberg.transforms import DayTransform
 
 from local.lake.catalog import LakeFolder, lake_folder
+from tests.parsed_project import parse_project
 
 PROJECT = Path(__file__).resolve().parents[2]
 MOMENT = pa.timestamp("us", tz="UTC")
@@ -191,21 +192,7 @@ def project_variables() -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
     """The project, parsed once for all tests."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SF_HISTORY_LAKE", str(tmp_path_factory.mktemp("parse")))
-        result = dbtRunner().invoke(
-            [
-                "parse",
-                "--project-dir", str(PROJECT / "dbt"),
-                "--profiles-dir", str(PROJECT / "dbt"),
-                "--target", "local",
-                "--target-path", str(tmp_path_factory.mktemp("target")),
-                "--log-path", str(tmp_path_factory.mktemp("logs")),
-                "--quiet",
-            ]
-        )  # fmt: skip
-    assert isinstance(result.result, Manifest), result.exception
-    return result.result
+    return parse_project(tmp_path_factory)
 
 
 @pytest.fixture

@@ -3,35 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
 
 import pytest
-from dbt.cli.main import dbtRunner
 from dbt.contracts.graph.manifest import Manifest
 
 from tests.oracle import rules
-
-PROJECT = Path(__file__).resolve().parents[2]
+from tests.parsed_project import parse_project
 
 
 @pytest.fixture(scope="session")
 def parsed(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
     """The dbt project, parsed once for all tests."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SF_HISTORY_LAKE", str(tmp_path_factory.mktemp("parse")))
-        result = dbtRunner().invoke(
-            [
-                "parse",
-                "--project-dir", str(PROJECT / "dbt"),
-                "--profiles-dir", str(PROJECT / "dbt"),
-                "--target", "local",
-                "--target-path", str(tmp_path_factory.mktemp("target")),
-                "--log-path", str(tmp_path_factory.mktemp("logs")),
-                "--quiet",
-            ]
-        )  # fmt: skip
-    assert isinstance(result.result, Manifest), result.exception
-    return result.result
+    return parse_project(tmp_path_factory)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
