@@ -9,7 +9,7 @@ import time
 from rich.console import Console
 from rich.table import Table
 
-from local.faults.cases import all_cases
+from local.faults.register import everything
 from local.faults.trial import Outcome, trials
 
 _WIDTH = 200
@@ -25,7 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--only", default="", help="only cases whose name holds this text")
     parser.add_argument("--markdown", action="store_true", help="print the table as Markdown, for docs/reliability.md")
     options = parser.parse_args(arguments)
-    cases = [case for case in all_cases() if options.only.lower() in case.name.lower()]
+    cases = [case for case in everything() if options.only.lower() in case.name.lower()]
     began, outcomes = time.monotonic(), []
     progress = Console(stderr=True, highlight=False)
     with trials() as bench:
@@ -72,7 +72,7 @@ def _cells(outcome: Outcome) -> tuple[str, ...]:
 def _verdict(outcome: Outcome) -> str:
     if outcome.problems:
         return f"{len(outcome.problems)} differences"
-    return "stops, and the next run makes it good" if outcome.case.fails else "holds"
+    return "stops, and the next run makes it good" if outcome.stops else "holds"
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +16,13 @@ from simple_salesforce import Salesforce
 
 from include.config.environment import current_environment
 from include.config.object_file import ObjectFile, read_object_files
-from include.lake.names import RawTables
-from include.lake.upsert import upsert
-from include.lake.watermark import LakeState, read_lake_state, refuse_foreign_org
-from include.quality.quarantine import write_quarantine
-from include.quality.validation import validate
+from include.flow import Flow
+from include.lake.watermark import LakeState
 from include.salesforce.bulk import Polling
 from include.salesforce.client import SalesforceClient
-from include.salesforce.extraction import extract
 from include.salesforce.http import http_session
-from include.salesforce.read_plan import make_read_plan
-from include.salesforce.window import RunRequest, plan_window
-from include.staging.manifest import Api
-from include.staging.store import run_folder
+from include.salesforce.window import RunRequest
+from include.staging.manifest import Api, UpsertManifest
 from local.faults.world import EVENING, NOON, SIX
 from local.lake.catalog import lake_folder
 from local.org.handle import OrgHandle
@@ -64,83 +58,71 @@ class Lake:
 
 
 class Bench:
-    """One lake of User, and runs into it.
+    """One lake of one object, and runs into it.
 
     :param org: the org.
     :param folder: the lake's; made if it is not there.
     :param api: by which the rows are read.
+    :param object_file: of the object; default: User's, in small batches.
     """
 
-    def __init__(self, org: OrgHandle, folder: Path, *, api: Api) -> None:
+    def __init__(self, org: OrgHandle, folder: Path, *, api: Api, object_file: ObjectFile | None = None) -> None:
         self._org, self._api = org, api
         folder.mkdir(parents=True, exist_ok=True)
-        self._environment = current_environment({"SF_HISTORY_LAKE": str(folder)})
-        self._catalog = lake_folder(folder).open_catalog()
-        self._file: ObjectFile = read_object_files()["user"].model_copy(update={"batch_size": 200})
-        self._tables = RawTables.of(self._file, self._environment)
+        self.flow = Flow(
+            object_file=object_file or read_object_files()["user"].model_copy(update={"batch_size": 200}),
+            environment=current_environment({"SF_HISTORY_LAKE": str(folder)}),
+            catalog=lake_folder(folder).open_catalog(),
+        )
 
-    def run(self, number: int, *, connection: Mapping[str, Any], read_timeout: float = 60.0) -> None:
+    def run(
+        self,
+        request: RunRequest,
+        *,
+        connection: Mapping[str, Any] | None = None,
+        run_id: str | None = None,
+        read_timeout: float = 60.0,
+    ) -> UpsertManifest:
         """One run of the DAG as far as the lake: check_source, extract, validate, upsert_raw.
 
-        :param number: which of `RUNS`.
+        :param request: what the run asks for; `numbered_run` has those of the little world.
+        :param connection: an Airflow connection to the org; default: the org's own.
+        :param run_id: default: one that the request's end makes.
+        :param read_timeout: seconds without a byte after which an answer is given up.
+        """
+        client = self.client(connection or self._org.connection(), read_timeout=read_timeout)
+        plan = self.flow.check_source(
+            client,
+            request,
+            run_id=run_id or f"run_{request.run_after:%Y%m%dT%H%M%S}",
+            bulk_from_rows=0 if self._api == "bulk" else 10**9,
+        )
+        extraction = self.flow.extract(client, plan, polling=Polling(first=0.01, longest=0.05, total=8.0))
+        return self.flow.upsert(self.flow.validate(extraction))
+
+    @staticmethod
+    def client(connection: Mapping[str, Any], *, read_timeout: float = 60.0) -> SalesforceClient:
+        """A client of the org that wastes no time between its attempts.
+
         :param connection: an Airflow connection to the org.
         :param read_timeout: seconds without a byte after which an answer is given up.
         """
-        client = SalesforceClient(
+        return SalesforceClient(
             lambda: _log_in(connection, read_timeout), sleep=_briefly, max_api_usage_percentage=RESERVE
         )
-        state = read_lake_state(self._catalog, self._tables)
-        client.clock()
-        client.check_reserve("checking the source")
-        refuse_foreign_org(state, org_id=client.org_id, table=self._file.table)
-        window = plan_window(
-            _request(number),
-            watermark=state.watermark,
-            last_full_refresh=state.last_full_refresh,
-            lake_is_empty=state.is_empty,
-            lookback=self._file.lookback,
-            full_refresh_every=self._file.full_refresh_every,
-            now=client.now,
-        )
-        run_id = f"run_{number}"
-        threshold = 0 if self._api == "bulk" else 10**9
-        plan = make_read_plan(
-            client=client, object_file=self._file, run_id=run_id, window=window, bulk_from_rows=threshold
-        )
-        extraction = extract(
-            client=client,
-            plan=plan,
-            object_file=self._file,
-            staging_folder=self._folder(run_id, "extract"),
-            polling=Polling(first=0.01, longest=0.05, total=8.0),
-        )
-        result = validate(
-            extraction=extraction, object_file=self._file, staging_folder=self._folder(run_id, "validate")
-        )
-        write_quarantine(
-            catalog=self._catalog,
-            table_name=self._tables.quarantine,
-            reject_files=result.reject_files,
-            run_id=run_id,
-            quarantined_at=datetime.now(UTC),
-        )
-        upsert(self._catalog, self._file, self._environment, result.gate())
 
     def lake(self) -> Lake:
         """What the lake holds now."""
         rows: Counter[tuple[Any, ...]] = Counter()
         mirror: dict[str, tuple[Any, ...]] = {}
-        for table in (self._tables.mirror, self._tables.changes):
-            for row in self._catalog.load_table(table).scan().to_arrow().to_pylist():
+        for table in (self.flow.tables.mirror, self.flow.tables.changes):
+            for row in self.flow.catalog.load_table(table).scan().to_arrow().to_pylist():
                 kept = tuple(sorted((name, value) for name, value in row.items() if name not in _OWN))
                 rows[table, kept] += 1
-                if table == self._tables.mirror:
+                if table == self.flow.tables.mirror:
                     mirror[row["id"]] = (row["division"], row["audit_phase__c"], row["isdeleted"])
-        state = LakeState.of(self._catalog.load_table(self._tables.mirror))
+        state = LakeState.of(self.flow.catalog.load_table(self.flow.tables.mirror))
         return Lake(rows=rows, mirror=mirror, state=(state.watermark, state.last_full_refresh))
-
-    def _folder(self, run_id: str, step: str) -> str:
-        return run_folder(staging_uri=self._environment.staging_uri, table=self._file.table, run_id=run_id, step=step)
 
 
 @contextmanager
@@ -163,7 +145,11 @@ def overheard() -> Iterator[Told]:
         logger.propagate = propagated
 
 
-def _request(number: int) -> RunRequest:
+def numbered_run(number: int) -> RunRequest:
+    """A run of the little world.
+
+    :param number: which of `RUNS`; the last one is a full refresh.
+    """
     end = RUNS[number]
     if number == max(RUNS):
         return RunRequest(kind="manual", run_after=end, logical_date=end, full_refresh=True)

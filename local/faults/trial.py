@@ -12,8 +12,9 @@ from typing import Any
 
 from include.salesforce.errors import SalesforceProblem
 from include.salesforce.window import WindowRefused
-from local.faults.bench import RUNS, Bench, Lake, Told, overheard
+from local.faults.bench import RUNS, Bench, Lake, Told, numbered_run, overheard
 from local.faults.cases import Case
+from local.faults.story import Stage, Story
 from local.faults.world import MOVED, expected_users, write_world
 from local.org.handle import OrgHandle, start_org
 
@@ -28,12 +29,14 @@ class Outcome:
 
     :param case: the case.
     :param saw: what the user saw, in a line.
-    :param rows: rows of mirror and log that were compared.
+    :param stops: a run is stopped by it, and says why.
+    :param rows: rows that were compared.
     :param problems: what does not hold, in words; differing rows count one each.
     """
 
-    case: Case
+    case: Case | Story
     saw: str
+    stops: bool
     rows: int
     problems: tuple[str, ...]
 
@@ -50,11 +53,24 @@ class Trials:
         self._oracles: dict[tuple[tuple[int, ...], bool], Lake] = {}
         self._lakes = 0
 
-    def attempt(self, case: Case) -> Outcome:
+    def attempt(self, case: Case | Story) -> Outcome:
         """Try a case.
 
         :param case: what is to go wrong.
         """
+        return self._play(case) if isinstance(case, Story) else self._strike(case)
+
+    def _play(self, story: Story) -> Outcome:
+        self._lakes += 1
+        folder = self._folder / f"story_{self._lakes}"
+        folder.mkdir()
+        with start_org(folder / "org") as org, _trusting(org):
+            stage = Stage(org, folder, api=story.api)
+            story.play(stage)
+        saw = stage.saw or "nothing: the run succeeds"
+        return Outcome(case=story, saw=saw, stops=stage.stopped, rows=stage.rows, problems=tuple(stage.problems))
+
+    def _strike(self, case: Case) -> Outcome:
         bench, told = self._bench(case), Told()
         problems: list[str] = []
         for number in case.runs:
@@ -70,7 +86,11 @@ class Trials:
         if case.says and not any(case.says in line for line in told.lines):
             problems.append(f"nobody said {case.says!r}")
         return Outcome(
-            case=case, saw=_shown(case, told), rows=oracle.rows.total() + len(expected), problems=tuple(problems)
+            case=case,
+            saw=_shown(case, told),
+            stops=case.fails is not None,
+            rows=oracle.rows.total() + len(expected),
+            problems=tuple(problems),
         )
 
     def _struck_run(self, bench: Bench, case: Case, number: int, told: Told) -> Iterator[str]:
@@ -98,7 +118,7 @@ class Trials:
     ) -> SalesforceProblem | WindowRefused | None:
         with overheard() as heard:
             try:
-                bench.run(number, connection=connection, read_timeout=case.read_timeout)
+                bench.run(numbered_run(number), connection=connection, read_timeout=case.read_timeout)
                 problem = None
             except (SalesforceProblem, WindowRefused) as error:
                 problem = error
@@ -122,7 +142,7 @@ class Trials:
                 if case.moved and number == 1:
                     self._org.set_clock(MOVED)
                 with overheard():
-                    bench.run(number, connection=self._org.connection())
+                    bench.run(numbered_run(number))
             self._oracles[key] = bench.lake()
         return self._oracles[key]
 
@@ -137,17 +157,23 @@ def trials() -> Iterator[Trials]:
     with tempfile.TemporaryDirectory(prefix="faults-") as name:
         folder = Path(name)
         write_world(folder / "world.jsonl")
-        with start_org(folder / "org") as org:
-            before = os.environ.get(_CONNECTION_VARIABLE)
-            os.environ[_CONNECTION_VARIABLE] = str(org.ca_bundle)
-            try:
-                org.load_events(folder / "world.jsonl")
-                yield Trials(org, folder)
-            finally:
-                if before is None:
-                    del os.environ[_CONNECTION_VARIABLE]
-                else:
-                    os.environ[_CONNECTION_VARIABLE] = before
+        with start_org(folder / "org") as org, _trusting(org):
+            org.load_events(folder / "world.jsonl")
+            yield Trials(org, folder)
+
+
+@contextmanager
+def _trusting(org: OrgHandle) -> Iterator[None]:
+    """Trust an org's certificate for as long as the context lasts."""
+    before = os.environ.get(_CONNECTION_VARIABLE)
+    os.environ[_CONNECTION_VARIABLE] = str(org.ca_bundle)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_CONNECTION_VARIABLE]
+        else:
+            os.environ[_CONNECTION_VARIABLE] = before
 
 
 def _differences(lake: Lake, oracle: Lake) -> list[str]:

@@ -12,14 +12,12 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from include.config.environment import Environment, current_environment
 from include.config.object_file import ObjectFile
+from include.flow import Flow
 from include.lake.absence import SuspiciousRead
-from include.lake.names import RawTables
 from include.lake.schema_growth import IncompatibleColumn
-from include.lake.upsert import upsert
 from include.lake.version_counts import current_snapshot_id
-from include.lake.watermark import ForeignOrg, read_lake_state, refuse_foreign_org
-from include.quality.quarantine import write_quarantine
-from include.quality.validation import TooManyRejects, validate
+from include.lake.watermark import ForeignOrg
+from include.quality.validation import TooManyRejects
 from include.salesforce.client import SalesforceClient
 from include.salesforce.errors import (
     ApiLimitReached,
@@ -31,11 +29,8 @@ from include.salesforce.errors import (
     SalesforceProblem,
     SourceUnavailable,
 )
-from include.salesforce.extraction import extract
-from include.salesforce.read_plan import make_read_plan
-from include.salesforce.window import RunRequest, WindowRefused, plan_window
+from include.salesforce.window import RunRequest, WindowRefused
 from include.staging.manifest import ExtractionManifest, ReadPlan, ValidationManifest
-from include.staging.store import run_folder
 from salesforce_history.connections import lake_catalog, salesforce_client
 from salesforce_history.params import ParamRefused, moment
 
@@ -112,9 +107,11 @@ class ObjectOperator(BaseOperator):
         self.log.warning("%s Looking again in %s; the task waits until %s at most.", problem, wait, end)
         self.defer(trigger=TimeDeltaTrigger(wait), method_name="resume")
 
-    def staging_folder(self, environment: Environment, run_id: str, *, step: str) -> str:
-        """Where a run stages the files of one of its steps."""
-        return run_folder(staging_uri=environment.staging_uri, table=self.object_file.table, run_id=run_id, step=step)
+    def flow(self) -> Flow:
+        """The steps for this object, over the environment's lake."""
+        environment = current_environment()
+        catalog = lake_catalog(environment.iceberg_conn_id)
+        return Flow(object_file=self.object_file, environment=environment, catalog=catalog)
 
     def work(self, context: Context) -> Any:
         """What the operator does.
@@ -131,23 +128,8 @@ class CheckSourceOperator(ObjectOperator):
     """
 
     def work(self, context: Context) -> dict[str, Any]:
-        environment = current_environment()
-        client = _reserved_client(environment)
-        client.clock()
-        client.check_reserve("checking the source")
-        state = read_lake_state(lake_catalog(environment.iceberg_conn_id), RawTables.of(self.object_file, environment))
-        refuse_foreign_org(state, org_id=client.org_id, table=self.object_file.table)
-        window = plan_window(
-            run_request(context),
-            watermark=state.watermark,
-            last_full_refresh=state.last_full_refresh,
-            lake_is_empty=state.is_empty,
-            lookback=self.object_file.lookback,
-            full_refresh_every=self.object_file.full_refresh_every,
-            now=client.now,
-        )
-        self.log.info("window [%s, %s): %s", window.start or "the beginning", window.end, window.reason)
-        plan = make_read_plan(client=client, object_file=self.object_file, run_id=context["run_id"], window=window)
+        flow = self.flow()
+        plan = flow.check_source(_reserved_client(flow.environment), run_request(context), run_id=context["run_id"])
         return plan.model_dump(mode="json")
 
 
@@ -164,14 +146,8 @@ class ExtractOperator(ObjectOperator):
         self.plan = plan
 
     def work(self, context: Context) -> dict[str, Any]:
-        environment = current_environment()
-        plan = ReadPlan.model_validate(self.plan)
-        manifest = extract(
-            client=_reserved_client(environment),
-            plan=plan,
-            object_file=self.object_file,
-            staging_folder=self.staging_folder(environment, plan.run_id, step="extract"),
-        )
+        flow = self.flow()
+        manifest = flow.extract(_reserved_client(flow.environment), ReadPlan.model_validate(self.plan))
         return manifest.model_dump(mode="json")
 
 
@@ -188,22 +164,8 @@ class ValidateOperator(ObjectOperator):
         self.extraction = extraction
 
     def work(self, context: Context) -> dict[str, Any]:
-        environment = current_environment()
-        extraction = ExtractionManifest.model_validate(self.extraction)
-        run_id = extraction.plan.run_id
-        result = validate(
-            extraction=extraction,
-            object_file=self.object_file,
-            staging_folder=self.staging_folder(environment, run_id, step="validate"),
-        )
-        write_quarantine(
-            catalog=lake_catalog(environment.iceberg_conn_id),
-            table_name=RawTables.of(self.object_file, environment).quarantine,
-            reject_files=result.reject_files,
-            run_id=run_id,
-            quarantined_at=datetime.now(UTC),
-        )
-        return result.gate().model_dump(mode="json")
+        manifest = self.flow().validate(ExtractionManifest.model_validate(self.extraction))
+        return manifest.model_dump(mode="json")
 
 
 class IcebergUpsertOperator(ObjectOperator):
@@ -219,28 +181,10 @@ class IcebergUpsertOperator(ObjectOperator):
         self.validation = validation
 
     def work(self, context: Context) -> dict[str, Any]:
-        environment = current_environment()
-        catalog = lake_catalog(environment.iceberg_conn_id)
-        manifest = upsert(
-            catalog,
-            self.object_file,
-            environment,
-            ValidationManifest.model_validate(self.validation),
-        )
-        context["ti"].xcom_push(
-            key=DIMENSION_SNAPSHOT,
-            value=current_snapshot_id(catalog, f"{environment.curated_namespace}.{self.object_file.dimension}"),
-        )
-        self.log.info(
-            "%s: %d observations logged (%d deletions), mirror +%d ~%d, %d rows; watermark %s",
-            manifest.table,
-            manifest.logged,
-            manifest.deleted,
-            manifest.inserted,
-            manifest.updated,
-            manifest.mirror_rows,
-            manifest.watermark,
-        )
+        flow = self.flow()
+        manifest = flow.upsert(ValidationManifest.model_validate(self.validation))
+        dimension = f"{flow.environment.curated_namespace}.{self.object_file.dimension}"
+        context["ti"].xcom_push(key=DIMENSION_SNAPSHOT, value=current_snapshot_id(flow.catalog, dimension))
         return manifest.model_dump(mode="json")
 
 

@@ -1,0 +1,146 @@
+"""The steps of a run up to the lake, one method a task: the operators call them, and so does whoever has no Airflow."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from pyiceberg.catalog import Catalog
+
+from include.config.environment import Environment
+from include.config.object_file import ObjectFile
+from include.lake.names import RawTables
+from include.lake.upsert import upsert
+from include.lake.watermark import read_lake_state, refuse_foreign_org
+from include.quality.quarantine import write_quarantine
+from include.quality.validation import validate
+from include.salesforce.bulk import Polling
+from include.salesforce.client import SalesforceClient
+from include.salesforce.extraction import extract
+from include.salesforce.read_plan import make_read_plan
+from include.salesforce.window import RunRequest, plan_window
+from include.staging.manifest import ExtractionManifest, ReadPlan, UpsertManifest, ValidationManifest
+from include.staging.store import run_folder
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flow:
+    """The steps for one object in one environment.
+
+    :param object_file: the object.
+    :param environment: where to.
+    :param catalog: the Iceberg catalog of that environment.
+    """
+
+    object_file: ObjectFile
+    environment: Environment
+    catalog: Catalog
+
+    @property
+    def tables(self) -> RawTables:
+        """The object's tables."""
+        return RawTables.of(self.object_file, self.environment)
+
+    def check_source(
+        self, client: SalesforceClient, request: RunRequest, *, run_id: str, bulk_from_rows: int | None = None
+    ) -> ReadPlan:
+        """Ask before reading: does the login work, is there quota, which fields are there, which window is due?
+
+        :param client: the org.
+        :param request: what the run asks for.
+        :param run_id: Airflow's run id.
+        :param bulk_from_rows: from this estimate on Bulk API 2.0 is used; default: the object file's.
+        :raises ForeignOrg: when the connection leads to another org than the lake's.
+        :raises WindowRefused: when the run asks for what cannot be read.
+        :raises SalesforceProblem: any, see include/salesforce/errors.py.
+        """
+        client.clock()
+        client.check_reserve("checking the source")
+        state = read_lake_state(self.catalog, self.tables)
+        refuse_foreign_org(state, org_id=client.org_id, table=self.object_file.table)
+        window = plan_window(
+            request,
+            watermark=state.watermark,
+            last_full_refresh=state.last_full_refresh,
+            lake_is_empty=state.is_empty,
+            lookback=self.object_file.lookback,
+            full_refresh_every=self.object_file.full_refresh_every,
+            now=client.now,
+        )
+        log.info("window [%s, %s): %s", window.start or "the beginning", window.end, window.reason)
+        return make_read_plan(
+            client=client, object_file=self.object_file, run_id=run_id, window=window, bulk_from_rows=bulk_from_rows
+        )
+
+    def extract(
+        self, client: SalesforceClient, plan: ReadPlan, *, polling: Polling | None = None
+    ) -> ExtractionManifest:
+        """Read the window into staged Parquet, and prove that the read was complete.
+
+        :param client: the org.
+        :param plan: of check_source.
+        :param polling: how a Bulk job is waited for.
+        :raises SalesforceProblem: any, see include/salesforce/errors.py.
+        """
+        return extract(
+            client=client,
+            plan=plan,
+            object_file=self.object_file,
+            staging_folder=self.staging_folder(plan.run_id, step="extract"),
+            polling=polling,
+        )
+
+    def validate(self, extraction: ExtractionManifest) -> ValidationManifest:
+        """Accept or quarantine every staged record.
+
+        :param extraction: of extract.
+        :raises TooManyRejects: when more were rejected than the object file allows; they are in quarantine then.
+        """
+        run_id = extraction.plan.run_id
+        result = validate(
+            extraction=extraction,
+            object_file=self.object_file,
+            staging_folder=self.staging_folder(run_id, step="validate"),
+        )
+        write_quarantine(
+            catalog=self.catalog,
+            table_name=self.tables.quarantine,
+            reject_files=result.reject_files,
+            run_id=run_id,
+            quarantined_at=datetime.now(UTC),
+        )
+        return result.gate()
+
+    def upsert(self, validation: ValidationManifest) -> UpsertManifest:
+        """Append what is new to the changes log, then bring the mirror and its watermark forward in one commit.
+
+        :param validation: of validate.
+        :raises SuspiciousRead: when a full refresh misses too many records.
+        :raises IncompatibleColumn: when a field's type in the org no longer fits its column.
+        :raises UpsertContended: when other writers were faster every time.
+        """
+        manifest = upsert(self.catalog, self.object_file, self.environment, validation)
+        log.info(
+            "%s: %d observations logged (%d deletions), mirror +%d ~%d, %d rows; watermark %s",
+            manifest.table,
+            manifest.logged,
+            manifest.deleted,
+            manifest.inserted,
+            manifest.updated,
+            manifest.mirror_rows,
+            manifest.watermark,
+        )
+        return manifest
+
+    def staging_folder(self, run_id: str, *, step: str) -> str:
+        """Where a run stages the files of one of its steps.
+
+        :param run_id: Airflow's run id.
+        :param step: the task's name.
+        """
+        return run_folder(
+            staging_uri=self.environment.staging_uri, table=self.object_file.table, run_id=run_id, step=step
+        )

@@ -1,0 +1,11 @@
+"""Every case and every story that `make faults` tries, in the order of its table."""
+
+from __future__ import annotations
+
+from local.faults.cases import Case, all_cases
+from local.faults.story import Story
+
+
+def everything() -> list[Case | Story]:
+    """What is tried."""
+    return [*all_cases()]
