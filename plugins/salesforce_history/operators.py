@@ -32,7 +32,7 @@ from include.salesforce.errors import (
 from include.salesforce.window import RunRequest, WindowRefused
 from include.staging.manifest import ExtractionManifest, ReadPlan, ValidationManifest
 from salesforce_history.connections import lake_catalog, salesforce_client
-from salesforce_history.params import ParamRefused, moment
+from salesforce_history.params import ParamRefused, flag, moment
 
 #: XCom key of upsert_raw: the dimension's snapshot before dbt ran, with which publish_metrics compares.
 DIMENSION_SNAPSHOT = "dimension_snapshot"
@@ -212,5 +212,5 @@ def run_request(context: Context) -> RunRequest:
         interval=(start, end) if start and end else None,
         since=moment(params, "since"),
         until=moment(params, "until"),
-        full_refresh=bool(params.get("full_refresh")),
+        full_refresh=flag(params, "full_refresh"),
     )
