@@ -55,6 +55,9 @@ _MOMENT = re.compile(
     r"(?:[T ]([0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?) ?(Z|[+-][0-9]{2}:?[0-9]{2})?)?",
     re.IGNORECASE,
 )
+#: The years of the datetimes that SOQL reads.
+FIRST_YEAR, LAST_YEAR = 1700, 4000
+
 _SHOWN = 120
 
 
@@ -76,12 +79,18 @@ def moment(params: Mapping[str, Any], name: str) -> datetime | None:
         if found is None:
             raise ValueError("not a moment")
         date, time, zone = found[1], found[2] or "00:00", (found[3] or "Z").upper().replace("Z", "+00:00")
-        return datetime.fromisoformat(f"{date}T{time}{zone}").astimezone(UTC)
+        parsed = datetime.fromisoformat(f"{date}T{time}{zone}").astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise ParamRefused(
             f"Param {name} is {_shown(value)}; give a date and time such as 2026-01-05T06:00:00Z (no zone means UTC), "
             "or leave it empty. Trigger the run again."
         ) from error
+    if not FIRST_YEAR <= parsed.year <= LAST_YEAR:
+        raise ParamRefused(
+            f"Param {name} is {_shown(value)}; SOQL knows the years {FIRST_YEAR} to {LAST_YEAR} only. Give a date and "
+            "time such as 2026-01-05T06:00:00Z, or leave it empty. Trigger the run again."
+        )
+    return parsed
 
 
 def flag(params: Mapping[str, Any], name: str) -> bool:
