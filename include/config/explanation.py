@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 _PLAIN = {
-    "missing": "is missing: every object file needs it",
+    "missing": "is missing: it must be given",
     "string_type": "must be a text; put it in quotes if it is one",
     "string_unicode": "holds half of a surrogate pair, which is no character: write the whole character",
     "tuple_type": "must be a list, such as [Id, Name]",
@@ -19,16 +19,19 @@ _PLAIN = {
     "invalid_key": "must be a text",
 }
 _LONGEST_KEY = 120
+_MOST_LINES = 20
 
 
 def explain(error: ValidationError, *, keys: Mapping[str, type[BaseModel]], patterns: Mapping[str, str]) -> list[str]:
-    """A line for each problem.
+    """A line for each problem; of very many, for the first ones.
 
     :param error: of a model.
     :param keys: path of a mapping in the file ('' for the file itself) → the model whose keys are allowed there.
     :param patterns: regular expression → what it allows, in words.
     """
-    return [_line(problem, keys, patterns) for problem in error.errors(include_url=False)]
+    problems = error.errors(include_url=False)
+    lines = [_line(problem, keys, patterns) for problem in problems[:_MOST_LINES]]
+    return lines if len(problems) <= _MOST_LINES else [*lines, f"  and {len(problems) - _MOST_LINES:,} more"]
 
 
 def readable(key: str) -> str:

@@ -91,9 +91,9 @@ class _Frozen(BaseModel):
 class ExpectedRows(_Frozen):
     """How many records the object normally has; outside of it an alert is raised, nothing is refused."""
 
-    typical: int = Field(ge=0, strict=True)
-    minimum: int = Field(ge=0, strict=True)
-    maximum: int = Field(ge=0, strict=True)
+    typical: int = Field(ge=0, le=1_000_000_000_000, strict=True)
+    minimum: int = Field(ge=0, le=1_000_000_000_000, strict=True)
+    maximum: int = Field(ge=0, le=1_000_000_000_000, strict=True)
     alert_deviation_percent: float = Field(default=20, gt=0, le=100, strict=True)
 
     @model_validator(mode="after")
@@ -142,7 +142,7 @@ class ObjectFile(_Frozen):
     cursor: ApiName | None = None
     max_error_percent: float = Field(default=5, ge=0, le=100, strict=True)
     max_volume_deviation_percent: float = Field(default=20, ge=0, le=100, strict=True)
-    min_volume_deviation_rows: int = Field(default=100, ge=1, strict=True)
+    min_volume_deviation_rows: int = Field(default=100, ge=1, le=1_000_000_000, strict=True)
     schedule: str = "every_six_hours"
     lookback: timedelta = timedelta(hours=1)
     full_refresh_every: timedelta = timedelta(days=7)
@@ -227,7 +227,7 @@ class ObjectFile(_Frozen):
             if unknown := sorted(set(names) - known):
                 raise ValueError(f"{key} names {', '.join(unknown)}, which fields does not list")
         if "Id" not in self.required:
-            raise ValueError("required must list Id")
+            raise ValueError(f"required must list Id, it lists {', '.join(self.required) or 'nothing'}"[:300])
         if system := sorted(set(self.tracked) & set(_SYSTEM)):
             raise ValueError(f"tracked names {', '.join(system)}, which Salesforce keeps itself: track business fields")
         if self.cursor in ("Id", "CreatedDate", _DELETED):
@@ -300,7 +300,7 @@ def read_object_file(path: Path) -> ObjectFile:
         return ObjectFile.model_validate(document)
     except ValidationError as error:
         lines = explain(error, keys={"": ObjectFile, "expected_rows": ExpectedRows}, patterns=_IN_WORDS)
-        raise ObjectFileError("\n".join([f"{path.name}: {len(lines)} problem(s)", *lines, _HELP])) from error
+        raise ObjectFileError("\n".join([f"{path.name}: {error.error_count():,} problem(s)", *lines, _HELP])) from error
 
 
 def read_object_files(folder: Path = OBJECTS_FOLDER) -> dict[str, ObjectFile]:

@@ -92,8 +92,23 @@ def read_plain_yaml(path: Path) -> Any:
         return yaml.load(content.decode("utf-8"), Loader=_PlainLoader)  # noqa: S506  (a SafeLoader)
     except UnicodeDecodeError as error:
         raise UnreadableYaml(f"is not UTF-8 (byte {error.start + 1}): save the file as UTF-8") from error
-    except yaml.YAMLError as error:
-        raise UnreadableYaml(f"cannot be read as YAML: {error}") from error
-    except (ValueError, RecursionError) as error:
-        # What is left of PyYAML's own stumbling: a character number past Unicode's end in "\UFFFFFFFF", say.
-        raise UnreadableYaml(f"cannot be read as YAML: {type(error).__name__}: {error}") from error
+    except yaml.MarkedYAMLError as error:
+        raise UnreadableYaml(f"cannot be read as YAML: {_told(error)}") from error
+    except yaml.reader.ReaderError as error:
+        raise UnreadableYaml(
+            f"cannot be read as YAML: character {error.position + 1} is U+{error.character:04X}, a control "
+            "character: remove it"
+        ) from error
+    except (ValueError, OverflowError) as error:
+        # PyYAML itself stumbles over the number of a character past Unicode's end, "\UFFFFFFFF".
+        raise UnreadableYaml(f"cannot be read as YAML: an escape names no character ({error})") from error
+
+
+def _told(error: yaml.MarkedYAMLError) -> str:
+    """What is wrong and where; the place is quoted, because it may hold what would garble a log."""
+    what = ", ".join(text for text in (error.context, error.problem) if text)
+    mark = error.problem_mark or error.context_mark
+    if mark is None:
+        return what
+    line = (mark.get_snippet(indent=0, max_length=60) or "").split("\n")[0]
+    return f"{what if what.isprintable() else repr(what)} (line {mark.line + 1}, column {mark.column + 1}: {line!r})"

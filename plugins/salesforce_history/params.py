@@ -105,7 +105,7 @@ def flag(params: Mapping[str, Any], name: str) -> bool:
     if value is None or isinstance(value, bool):
         return bool(value)
     raise ParamRefused(
-        f"Param {name} is {_shown(value)}; give true or false, without quotes, such as {{\"{name}\": true}}. "
+        f'Param {name} is {_shown(value)}; give true or false, without quotes, such as {{"{name}": true}}. '
         "Trigger the run again."
     )
 

@@ -71,7 +71,7 @@ TEXTS: tuple[str, ...] = (
     "1/2/2026",
     "2026-01-05T06:00:00Z",
     "=1+1",
-    "=HYPERLINK(\"http://x\")",
+    '=HYPERLINK("http://x")',
     "+1-1",
     "@SUM(A1)",
     " leading",
