@@ -235,4 +235,4 @@ def _parse(body: BinaryIO, plan: ReadPlan, schema: pa.Schema) -> Iterator[pa.Rec
         raise UnexpectedSchema(f"{plan.object}: the Bulk result lacks a selected field ({error}).") from None
     for batch in reader:
         columns = {field.column: batch.column(field.name) for field in plan.fields}
-        yield assemble(columns, rows=batch.num_rows, schema=schema)
+        yield assemble(columns, plan=plan, rows=batch.num_rows, schema=schema)

@@ -90,6 +90,17 @@ class Lose(_Model):
     rows: int = Field(ge=1)
 
 
+class Replace(_Model):
+    """Put other bytes in the place of some, wherever an answer's body holds them.
+
+    :param texts: what is sought → what is put there; a character stands for the byte of its number (Latin-1), so that
+        what is no UTF-8 can be said as well.
+    """
+
+    kind: Literal["replace"] = "replace"
+    texts: dict[str, str] = Field(min_length=1)
+
+
 class Miscount(_Model):
     """Add to (or take from) what a COUNT() query finds."""
 
@@ -140,7 +151,19 @@ class Advance(_Model):
 
 
 Action = Annotated[
-    Answer | Drop | Hang | Truncate | Lose | Miscount | ShortPage | ExpireSessions | EndJob | Skew | SetUsage | Advance,
+    Answer
+    | Drop
+    | Hang
+    | Truncate
+    | Lose
+    | Replace
+    | Miscount
+    | ShortPage
+    | ExpireSessions
+    | EndJob
+    | Skew
+    | SetUsage
+    | Advance,
     Field(discriminator="kind"),
 ]
 
@@ -239,7 +262,7 @@ class FaultPlan:
                     due = rule.do
         return due
 
-    def _struck_app(self, action: Action, scope: Scope, app: ASGIApp) -> ASGIApp:  # noqa: PLR0911
+    def _struck_app(self, action: Action, scope: Scope, app: ASGIApp) -> ASGIApp:  # noqa: PLR0911, PLR0912
         match action:
             case Answer():
                 return strikes.answer(action.status, action.code, action.message, action.body, action.retry_after)
@@ -251,6 +274,8 @@ class FaultPlan:
                 return strikes.truncate(app, keep=action.keep, packed=action.packed)
             case Lose():
                 return strikes.lose(app, rows=action.rows)
+            case Replace():
+                return strikes.replace(app, texts=action.texts)
             case Miscount():
                 return strikes.miscount(app, by=action.by)
             case ShortPage():

@@ -6,7 +6,7 @@ import asyncio
 import csv
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -109,6 +109,21 @@ def lose(app: ASGIApp, *, rows: int) -> ASGIApp:
         return json.dumps(page).encode()
 
     return _rewritten(app, without, plain=True)
+
+
+def replace(app: ASGIApp, *, texts: Mapping[str, str]) -> ASGIApp:
+    """Return an app that puts other bytes in the place of some.
+
+    :param app: the org.
+    :param texts: what is sought → what is put there, a byte a character (Latin-1).
+    """
+
+    def other(_headers: MutableHeaders, body: bytes) -> bytes:
+        for sought, put in texts.items():
+            body = body.replace(sought.encode("latin-1"), put.encode("latin-1"))
+        return body
+
+    return _rewritten(app, other, plain=True)
 
 
 def miscount(app: ASGIApp, *, by: int) -> ASGIApp:
