@@ -114,7 +114,7 @@ def read_bulk(
         if state != "JobComplete":
             failed = QueryTooSlow if is_too_slow(job.get("errorMessage")) else BulkJobFailed
             raise failed(
-                f"{what}: job {job_id} ended {state}: {clean(job.get('errorMessage') or 'no reason was given')}"
+                f"{what}: job {job_id} ended {state}: {clean(client.hide(job.get('errorMessage') or 'no reason was given'))}"
                 f" ({job.get('numberRecordsProcessed', 0)} records processed)."
             )
         found = 0

@@ -54,6 +54,18 @@ class Answer(_Model):
     retry_after: str | None = None
 
 
+class Echo(_Model):
+    """Answer with an error that repeats the request: its path, its headers, its body as it is and in base64.
+
+    :param status: HTTP status.
+    :param style: shape of the error: `rest`, `oauth` or `soap`.
+    """
+
+    kind: Literal["echo"] = "echo"
+    status: int = Field(ge=400, le=599)
+    style: Literal["rest", "oauth", "soap"] = "rest"
+
+
 class Drop(_Model):
     """Close the connection.
 
@@ -152,6 +164,7 @@ class Advance(_Model):
 
 Action = Annotated[
     Answer
+    | Echo
     | Drop
     | Hang
     | Truncate
@@ -266,6 +279,8 @@ class FaultPlan:
         match action:
             case Answer():
                 return strikes.answer(action.status, action.code, action.message, action.body, action.retry_after)
+            case Echo():
+                return strikes.echo(action.status, action.style)
             case Drop():
                 return strikes.drop(app, after=action.after)
             case Hang():
