@@ -165,7 +165,9 @@ class SessionExpired(Exception):
     """The session is no longer valid. Internal: answered by one new login."""
 
 
-_TOKEN = re.compile(r"(00D[A-Za-z0-9]{9,15}![\w.\-/+=]*|(?i:bearer|basic)\s+\S+|eyJ[\w-]{8,}\.[\w.-]+)")
+_TOKEN = re.compile(
+    r"(00D[A-Za-z0-9]{9,15}![\w.\-/+=]*|(?i:bearer|basic)\s+\S+|eyJ[\w-]{8,}\.[\w.-]+|[\w+/-]{64,}={0,2})"
+)
 _URL = re.compile(r"https?://\S+")
 _ASSIGNED = re.compile(
     r"(?i)\b(password|secret|client_secret|security_token|access_token|assertion|sessionid)\b(\s*[=:>]\s*)\S+"

@@ -6,6 +6,7 @@ mismatch)", and pyiceberg cannot decode it either. Bounds only help to skip file
 
 from __future__ import annotations
 
+from typing import Final
 from uuid import uuid4
 
 from pyiceberg.io import FileIO
@@ -22,7 +23,7 @@ from pyiceberg.table.snapshots import Snapshot
 from pyiceberg.table.update import AddSnapshotUpdate, TableUpdate
 from pyiceberg.types import StringType
 
-_CODEC = "deflate"
+_CODEC: Final = "deflate"
 
 
 def mend_bounds(table: Table, updates: tuple[TableUpdate, ...]) -> tuple[TableUpdate, ...]:

@@ -12,7 +12,7 @@ import sqlite3
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from local.airflow_home import AirflowHome
 from local.faults.world import write_world
@@ -36,17 +36,18 @@ def connection(org: OrgHandle, kind: str) -> dict[str, Any]:
 
 def plans(kind: str) -> dict[str, list[Fault]]:
     """What goes wrong in which run."""
-    style = "soap" if kind == "password" else "oauth"
+    style: Literal["soap", "oauth"] = "soap" if kind == "password" else "oauth"
+    refused = Repeat(status=500 if style == "soap" else 400, style=style)
     return {
-        "login refused, echoed": [Fault(do=Repeat(status=500 if style == "soap" else 400, style=style), path=LOGIN, times=None)],
+        "login refused, echoed": [Fault(do=refused, path=LOGIN, times=None)],
         "read refused, echoed": [Fault(do=Repeat(status=403), path=QUERY, lacks="COUNT()", times=None)],
-        "everything refused, echoed": [Fault(do=Repeat(status=403), path="/services/data/*", times=None)],
-        "": [],
+        "calm": [],
     }
 
 
 def main(root: Path, report: Path) -> None:
     """Make the runs."""
+    root.mkdir(parents=True, exist_ok=True)
     home = AirflowHome(root)
     write_world(root / "world.jsonl")
     with start_org(home.org) as org:
@@ -65,13 +66,15 @@ def main(root: Path, report: Path) -> None:
             from local.replay import _warm_up
 
             _warm_up()
-            dag = DagBag(dag_folder=variables["AIRFLOW__CORE__DAGS_FOLDER"], include_examples=False).dags["sf_user_pipeline"]
+            dag = DagBag(dag_folder=variables["AIRFLOW__CORE__DAGS_FOLDER"], include_examples=False).dags[
+                "sf_user_pipeline"
+            ]
             number = 0
             for kind in KINDS:
                 os.environ["AIRFLOW_CONN_SALESFORCE_DEFAULT"] = json.dumps(connection(org, kind))
                 for what, faults in plans(kind).items():
-                    if kind == "jwt" and not what:
-                        # A whole run of the third kind would show nothing that its refused ones do not.
+                    if kind != KINDS[0] and what == "calm":
+                        # A whole run of another kind would show nothing that its refused ones do not.
                         continue
                     number += 1
                     end = SIX + timedelta(hours=number)
@@ -79,7 +82,7 @@ def main(root: Path, report: Path) -> None:
                     org.set_faults(faults)
                     run: Any = dag.test(logical_date=end, run_after=end)
                     state = str(getattr(run.state, "value", run.state))
-                    outcomes[f"{kind}: {what or 'calm'}"] = state
+                    outcomes[f"{kind}: {what}"] = state
                     with sqlite3.connect(f"file:{org.home.database}?mode=ro", uri=True) as database:
                         tokens |= {token for (token,) in database.execute("SELECT token FROM sessions")}
         report.write_text(json.dumps({"outcomes": outcomes, "tokens": sorted(tokens)}), encoding="utf-8")
