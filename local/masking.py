@@ -1,7 +1,7 @@
 """Keeps Airflow from logging the very secrets that it is told to mask.
 
-`dag.test` hands a task's messages to Airflow inside this process and logs each of them at DEBUG, the one that says which
-value is secret included. A worker's supervisor leaves that one out; here it is left out likewise.
+`dag.test` hands a task's messages to Airflow inside this process and logs each of them at DEBUG, the one that says
+which value is secret included. A worker's supervisor leaves that one out; here it is left out likewise.
 """
 
 from __future__ import annotations

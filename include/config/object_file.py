@@ -294,7 +294,8 @@ def read_object_file(path: Path) -> ObjectFile:
         raise ObjectFileError(f"{path.name}: {error}\n{_HELP}") from error
     if not isinstance(document, dict):
         raise ObjectFileError(
-            f"{path.name}: must be a mapping of keys to values, got {type(document).__name__} {document!r:.120}\n{_HELP}"
+            f"{path.name}: must be a mapping of keys to values, got {type(document).__name__} "
+            f"{document!r:.120}\n{_HELP}"
         )
     try:
         return ObjectFile.model_validate(document)

@@ -1,4 +1,4 @@
-"""YAML, as much of it as an object file needs: mappings, lists, text, numbers, true, false and null. Nothing else is read.
+"""YAML, as much of it as an object file needs: mappings, lists, text, numbers, true, false and null. No more is read.
 
 Anchors, tags and documents within documents are refused: they say nothing that a plain file cannot, and they are how a
 file of ten lines fills a machine's memory or makes objects nobody asked for. Texts are what they look like: `No`, `on`,
@@ -34,7 +34,7 @@ class _PlainLoader(yaml.SafeLoader):
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         """A node without anchor, alias or tag, not too deep."""
-        event = self.peek_event()  # type: ignore[no-untyped-call]
+        event = self.peek_event()
         if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
             raise _refused("anchors and aliases (& and *) are not allowed: write the value out", event)
         if event.tag is not None:
@@ -45,7 +45,7 @@ class _PlainLoader(yaml.SafeLoader):
             raise _refused(f"nested deeper than {_DEEPEST} levels: an object file needs three", event)
         self._depth += 1
         try:
-            return super().compose_node(parent, index)  # type: ignore[no-untyped-call, no-any-return]
+            return super().compose_node(parent, index)
         finally:
             self._depth -= 1
 
@@ -62,7 +62,7 @@ class _PlainLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def _refused(problem: str, event: yaml.Event) -> yaml.MarkedYAMLError:
+def _refused(problem: str, event: Any) -> yaml.MarkedYAMLError:
     return yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
 
 
@@ -72,7 +72,7 @@ for _tag, _pattern, _first in (
     ("int", r"[-+]?(0|[1-9][0-9]{0,17})", list("-+0123456789")),
     ("float", r"[-+]?(0|[1-9][0-9]{0,17})\.[0-9]{1,18}", list("-+0123456789")),
 ):
-    _PlainLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})\Z"), _first)  # type: ignore[no-untyped-call]
+    _PlainLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})\Z"), _first)
 
 
 def read_plain_yaml(path: Path) -> Any:

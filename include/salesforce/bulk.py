@@ -112,9 +112,10 @@ def read_bulk(
         job = _wait(client, job_id, what, polling or Polling())
         state = job["state"]
         if state != "JobComplete":
+            said = clean(client.hide(job.get("errorMessage") or "no reason was given"))
             failed = QueryTooSlow if is_too_slow(job.get("errorMessage")) else BulkJobFailed
             raise failed(
-                f"{what}: job {job_id} ended {state}: {clean(client.hide(job.get('errorMessage') or 'no reason was given'))}"
+                f"{what}: job {job_id} ended {state}: {said}"
                 f" ({job.get('numberRecordsProcessed', 0)} records processed)."
             )
         found = 0

@@ -1,8 +1,8 @@
 """From what Salesforce sends to Arrow columns of exact types; REST's JSON and Bulk's CSV end in the same schema.
 
 An empty string is kept as REST says it; Bulk cannot tell it from null and says null. Text that is not UTF-8 (half of a
-surrogate pair, which JSON can spell) becomes U+FFFD: Parquet could not hold it. An Id of 15 characters becomes the one of
-18 that it is short for, in lookups as well: a record never stands beside itself.
+surrogate pair, which JSON can spell) becomes U+FFFD: Parquet could not hold it. An Id of 15 characters becomes the
+one of 18 that it is short for, in lookups as well: a record never stands beside itself.
 """
 
 from __future__ import annotations

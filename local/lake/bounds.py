@@ -1,7 +1,7 @@
 """Bounds of text columns, mended before DuckDB's commit: it cuts them after 16 bytes, in the middle of a character too.
 
 Such a bound is no text. DuckDB itself, asked for rows by that column, then stops with "Invalid unicode (byte sequence
-mismatch)", and pyiceberg cannot decode it either. Bounds only help to skip files, so a bound that is no text is left out.
+mismatch)", and pyiceberg cannot decode it either. Bounds only help to skip files: one that is no text is left out.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def _mended_manifest(table: Table, snapshot: Snapshot, manifest: ManifestFile, t
     if manifest.added_snapshot_id != snapshot.snapshot_id or manifest.content != ManifestContent.DATA:
         return manifest
     entries = _entries(table.io, manifest)
-    if not any([_without_broken_bounds(entry.data_file, texts) for entry in entries]):
+    if not sum(_without_broken_bounds(entry.data_file, texts) for entry in entries):
         return manifest
     output = table.io.new_output(_beside(manifest.manifest_path))
     with write_manifest(

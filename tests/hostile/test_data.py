@@ -1,4 +1,4 @@
-"""Hostile records through the real org, the real steps and the real dbt, by REST and by Bulk: value for value what went in."""
+"""Hostile records through the real org, steps and dbt, by REST and by Bulk: value for value what went in."""
 
 from __future__ import annotations
 

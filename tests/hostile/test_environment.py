@@ -1,4 +1,4 @@
-"""Settings that are names of databases, folders and numbers: what is none of these is refused, by variable and value."""
+"""Settings are names of databases, folders and numbers: what is none of these is refused, by variable and value."""
 
 from __future__ import annotations
 

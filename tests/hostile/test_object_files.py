@@ -1,4 +1,4 @@
-"""Object files that are wrong in every key, in every way: one readable error each, and never anything but that error."""
+"""Object files that are wrong in every key, in every way: one readable error each, and nothing but that error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever a run is triggered with: a window whose SOQL holds well-formed moments only, or a refusal that a person understands."""
+"""Whatever a run is triggered with: a window whose SOQL holds well-formed moments only, or a readable refusal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Texts that break what is put together carelessly: SQL, SOQL, CSV, JSON, templates, terminals, and Unicode's own traps."""
+"""Texts that break what is put together carelessly: SQL, SOQL, CSV, JSON, templates, terminals, Unicode itself."""
 
 from __future__ import annotations
 
