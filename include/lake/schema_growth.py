@@ -96,6 +96,6 @@ def _incompatible(table: Table, field: NestedField, wanted: IcebergType) -> Inco
     return IncompatibleColumn(
         f"{'.'.join(table.name())}: column {field.name} is {field.field_type} in the lake, but the org now says "
         f"{wanted}, and Iceberg cannot turn one into the other (int to long and float to double are possible). "
-        "Nothing was written. Change the field's type back in Salesforce, or keep the old values under their name "
-        "and list the new field under another API name in the object file."
+        "Nothing was written. Change the field's type back in Salesforce; or give the field another API name there "
+        "and list that one in the object file, so that the old column keeps the old values."
     )

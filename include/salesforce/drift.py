@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from include.config.object_file import ObjectFile
-from include.salesforce.describe import ObjectDescription
+from include.salesforce.describe import FieldDescription, ObjectDescription
 from include.salesforce.read_plan import essential_fields, missing_fields
 from include.staging.columns import UNREADABLE_TYPES, column_type
 from include.staging.known_field import KnownField
@@ -33,7 +33,9 @@ def memory_after(
     :param at: the time of the look.
     """
     after = dict(before)
-    shown = {field.name.lower(): field for field in reversed(description.fields)}
+    shown: dict[str, FieldDescription] = {}
+    for field in description.fields:
+        shown.setdefault(field.name.lower(), field)
     for key, field in shown.items():
         known = before.get(key)
         if known is None:
@@ -166,8 +168,9 @@ def _vanished_unlisted(
 
 def _returned(object_file: ObjectFile, before: Memory, after: Memory, listed: Mapping[str, str]) -> Iterator[str]:
     essential = {name.lower(): role for name, role in essential_fields(object_file).items()}
-    for key, then in before.items():
-        if (then.state, after[key].state) != _RETURNED or key not in listed:
+    for key in listed:
+        then = before.get(key)
+        if then is None or (then.state, after[key].state) != _RETURNED:
             continue
         again = "again" if then.salesforce_type else "now"
         start = f"{object_file.object}.{listed[key]} is shown by the org {again}"
@@ -181,10 +184,11 @@ def _returned(object_file: ObjectFile, before: Memory, after: Memory, listed: Ma
 
 
 def _retyped(object_file: ObjectFile, before: Memory, after: Memory, listed: Mapping[str, str]) -> Iterator[str]:
-    for key, then in before.items():
-        now = after[key]
-        if key not in listed or not then.salesforce_type or now.salesforce_type == then.salesforce_type:
+    for key in listed:
+        then = before.get(key)
+        if then is None or not then.salesforce_type or after[key].salesforce_type == then.salesforce_type:
             continue
+        now = after[key]
         kept = column_type(now.salesforce_type)
         if now.salesforce_type in UNREADABLE_TYPES:
             meaning = "it has no single value any more."

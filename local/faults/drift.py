@@ -112,7 +112,7 @@ def _renamed(stage: Stage) -> None:
     bench = stage.bench()
     _run(stage, bench, 1)
     stage.org.change_schema("remove", "User", {"name": "Audit_Phase__c"})
-    stage.org.change_schema("add", "User", {"name": "Audit_Stage__c", "type": "picklist"})
+    stage.org.change_schema("add", "User", {"name": "Audit_Stage__c", "type": "picklist", "length": 40})
     stage.happens(
         _event(SIX + timedelta(hours=1), "update", number, Audit_Stage__c="Complete") for number in range(_USERS)
     )
@@ -167,10 +167,8 @@ def _widened(stage: Stage) -> None:
     stage.equal(
         told.lines,
         [
-            "User.Division was of type string and is of type textarea now: its column stays string, "
-            "and nothing is lost.",
-            "User.Audit_Phase__c was of type picklist and is of type string now: its column stays string, "
-            "and nothing is lost.",
+            f"User.{name} was of type {before} and is of type {now} now: its column stays string, and nothing is lost."
+            for name, before, now in (("Division", "string", "textarea"), ("Audit_Phase__c", "picklist", "string"))
         ],
         what="warnings",
     )

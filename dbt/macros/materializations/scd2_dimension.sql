@@ -6,11 +6,15 @@
     one updating action; an engine does the same underneath. Rows that are equal but for _dbt_updated_at are left alone,
     so a re-run commits nothing.
 
+    The dimension follows its contract by growing: on_schema_change is append_new_columns, and nothing else is possible.
+    Dropping a column would drop what it alone remembers, and ignoring one would break the contract.
+
     Hooks after it run when the commit is done, every one of them. -#}
 {% materialization scd2_dimension, default -%}
     {%- set target_relation = this.incorporate(type='table') -%}
     {%- set existing_relation = load_cached_relation(this) -%}
     {%- set record_key = config.require('record_key') -%}
+    {%- do scd2_require_append_new_columns() -%}
 
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
 
@@ -82,6 +86,18 @@
 
 {% macro duckdb__scd2_partitioning(record_key, buckets) -%}
     {{ return(['is_current', 'bucket(' ~ buckets ~ ', ' ~ record_key ~ ')']) }}
+{%- endmacro %}
+
+
+{#- Refuses every on_schema_change that this materialisation cannot honour. -#}
+{% macro scd2_require_append_new_columns() -%}
+    {%- set chosen = config.get('on_schema_change') -%}
+    {%- if chosen != 'append_new_columns' -%}
+        {{ exceptions.raise_compiler_error(
+            model.name ~ ": on_schema_change is '" ~ chosen ~ "'; a dimension of versions allows only "
+            ~ "'append_new_columns'. Columns are added, never dropped: the old ones keep what the past was. "
+            ~ "Set on_schema_change='append_new_columns' in the model's config.") }}
+    {%- endif -%}
 {%- endmacro %}
 
 
