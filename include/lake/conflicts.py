@@ -19,7 +19,7 @@ def again_on_conflict(function: Callable[_Arguments, _Result]) -> Callable[_Argu
     """
     return retry(
         retry=retry_if_exception_type((CommitFailedException, ValidationException)),
-        stop=stop_after_attempt(8),
+        stop=stop_after_attempt(10),
         wait=wait_random_exponential(multiplier=0.1, max=5),
         reraise=True,
     )(function)
