@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError
 from pyiceberg.schema import Schema
-from pyiceberg.table import Table
 from pyiceberg.types import NestedField, StringType, TimestamptzType
 
 from include.lake.conflicts import again_on_conflict
-from include.lake.data_files import equal_to
+from include.lake.data_files import equal_to, write_files
+from include.lake.one_commit import commit_once
 from include.lake.tables import ensure_namespace, ensure_table
 from include.staging.known_field import KnownField
 
@@ -49,9 +51,10 @@ def read_known_fields(catalog: Catalog, namespace: str, object_name: str) -> dic
     :param object_name: API name of the object.
     """
     try:
-        return _fields_of(catalog.load_table(f"{namespace}.{TABLE}"), object_name)
+        table = catalog.load_table(f"{namespace}.{TABLE}")
     except (NoSuchTableError, NoSuchNamespaceError):
         return {}
+    return _fields(table.scan(row_filter=equal_to("object", object_name)).to_arrow())
 
 
 @again_on_conflict
@@ -71,30 +74,23 @@ def remember_fields(
     """
     ensure_namespace(catalog, namespace)
     table = ensure_table(catalog, f"{namespace}.{TABLE}", SCHEMA)
-    before = _fields_of(table, object_name)
+    everything = table.scan().to_arrow().cast(_ARROW)
+    before = _fields(everything.filter(pc.equal(everything.column("object"), object_name)))
     after = look(before)
     if after == before:
         return False
-    rows = [
-        {
-            "object": object_name,
-            "field": known.field,
-            "salesforce_type": known.salesforce_type,
-            "state": known.state,
-            "first_seen": known.first_seen,
-            "last_changed": known.last_changed,
-        }
-        for known in after.values()
-    ]
-    wanted = pa.Table.from_pylist(rows, _ARROW)
-    if before:
-        table.overwrite(wanted, overwrite_filter=equal_to("object", object_name))
-    else:
-        table.append(wanted)
-    log.info("%s: %d fields are known now", object_name, len(rows))
+    ours = pa.Table.from_pylist([{"object": object_name, **asdict(known)} for known in after.values()], _ARROW)
+    others = everything.filter(pc.not_equal(everything.column("object"), object_name))
+    # A few hundred rows an object: they are one file, and stay one.
+    commit_once(
+        table,
+        added=write_files(table, pa.concat_tables([others, ours])),
+        removed=[task.file for task in table.scan().plan_files()],
+    )
+    log.info("%s: %d fields are known now", object_name, ours.num_rows)
     return True
 
 
-def _fields_of(table: Table, object_name: str) -> dict[str, KnownField]:
-    rows = table.scan(row_filter=equal_to("object", object_name)).to_arrow().drop_columns(["object"]).to_pylist()
-    return {row["field"].lower(): KnownField(**row) for row in rows}
+def _fields(rows: pa.Table) -> dict[str, KnownField]:
+    found = (KnownField(**row) for row in rows.drop_columns(["object"]).to_pylist())
+    return {known.field.lower(): known for known in found}

@@ -337,5 +337,5 @@ def _mirror(bench: Bench) -> dict[str, dict[str, Any]]:
 
 def _same_mirror(stage: Stage, bench: Bench, oracle: Bench) -> None:
     """The logs differ: rows read meanwhile did not observe the field."""
-    found, expected = ([sorted(row.items()) for row in _mirror(one).values()] for one in (bench, oracle))
+    found, expected = ([tuple(sorted(row.items())) for row in _mirror(one).values()] for one in (bench, oracle))
     stage.equal(found, expected, what="the mirror")
