@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 
 from include.staging.manifest import RunKind, Window
 
-
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 
