@@ -10,6 +10,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -40,6 +41,8 @@ _PRESENT_SCHEMA = pa.schema([("id", pa.string())])
 _MOST_VALUES_NAMED = 20
 _MOST_VALUES_COUNTED = 10_000
 _MOST_EXAMPLES = 5
+#: A record that is touched while a full refresh is read is minutes ahead of the window's end, not days.
+_FAR_AHEAD = timedelta(days=1)
 
 
 class TooManyRejects(ValueError):
@@ -89,7 +92,11 @@ def validate(*, extraction: ExtractionManifest, object_file: ObjectFile, staging
     """
     store.remove(staging_folder)
     judge = _Judge(extraction, object_file)
-    tally = _Tally(accepted_values={name.lower(): values for name, values in object_file.accepted_values.items()})
+    tally = _Tally(
+        accepted_values={name.lower(): values for name, values in object_file.accepted_values.items()},
+        cursor=extraction.plan.cursor,
+        ahead=extraction.plan.window.end + _FAR_AHEAD,
+    )
     files = store.write_parquet(
         staging_folder, (tally.accept(batch, rejects) for batch, rejects in judge.verdicts()), judge.schema, "accepted"
     )
@@ -226,7 +233,10 @@ class _Tally:
     """Counts what went by."""
 
     accepted_values: dict[str, tuple[str, ...]]
+    cursor: str
+    ahead: datetime
     accepted: int = 0
+    from_the_future: list[str] = field(default_factory=list)
     rejected: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     examples: list[str] = field(default_factory=list)
@@ -241,6 +251,10 @@ class _Tally:
                 self.examples.append(reject.identity)
         for column, listed in self.accepted_values.items():
             self._note_values(column, batch.column(column), listed)
+        ahead = pc.greater(
+            batch.column(self.cursor.lower()), pa.scalar(self.ahead, batch.column(self.cursor.lower()).type)
+        )
+        self.from_the_future += batch.column("id").filter(ahead).to_pylist()
         return batch
 
     def _note_values(self, column: str, values: pa.Array, listed: tuple[str, ...]) -> None:
@@ -252,6 +266,12 @@ class _Tally:
                 counts[value if known else "(further values)"] += count
 
     def warnings(self, spelled: dict[str, str], noun: str) -> Iterator[str]:
+        if self.from_the_future:
+            yield (
+                f"{len(self.from_the_future):,} record(s) have a {self.cursor} more than a day after this run's end, "
+                f"{self.from_the_future[0]} for example. They count as present; their changes are logged by the first "
+                "run whose window gets there. Touch these records in Salesforce to give them a date of today."
+            )
         for column, counts in self.unlisted.items():
             if not counts:
                 continue

@@ -112,9 +112,10 @@ def read_bulk(
         job = _wait(client, job_id, what, polling or Polling())
         state = job["state"]
         if state != "JobComplete":
+            said = clean(client.hide(job.get("errorMessage") or "no reason was given"))
             failed = QueryTooSlow if is_too_slow(job.get("errorMessage")) else BulkJobFailed
             raise failed(
-                f"{what}: job {job_id} ended {state}: {clean(job.get('errorMessage') or 'no reason was given')}"
+                f"{what}: job {job_id} ended {state}: {said}"
                 f" ({job.get('numberRecordsProcessed', 0)} records processed)."
             )
         found = 0
@@ -235,4 +236,4 @@ def _parse(body: BinaryIO, plan: ReadPlan, schema: pa.Schema) -> Iterator[pa.Rec
         raise UnexpectedSchema(f"{plan.object}: the Bulk result lacks a selected field ({error}).") from None
     for batch in reader:
         columns = {field.column: batch.column(field.name) for field in plan.fields}
-        yield assemble(columns, rows=batch.num_rows, schema=schema)
+        yield assemble(columns, plan=plan, rows=batch.num_rows, schema=schema)

@@ -31,7 +31,7 @@ from include.salesforce.errors import (
 from include.salesforce.window import RunRequest, WindowRefused
 from include.staging.manifest import ExtractionManifest, ReadPlan, ValidationManifest
 from salesforce_history.connections import lake_catalog, salesforce_client
-from salesforce_history.params import ParamRefused, moment
+from salesforce_history.params import ParamRefused, flag, moment
 
 #: XCom key of a task that waits for API requests: since when.
 WAITS_SINCE = "waits_for_quota_since"
@@ -205,5 +205,5 @@ def run_request(context: Context) -> RunRequest:
         interval=(start, end) if start and end else None,
         since=moment(params, "since"),
         until=moment(params, "until"),
-        full_refresh=bool(params.get("full_refresh")),
+        full_refresh=flag(params, "full_refresh"),
     )
