@@ -1,0 +1,81 @@
+"""SIGKILL right before and right after every change of the catalog: tables made, quarantine, log, mirror, runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from include.lake.run_log import read_runs, record_run
+from local.faults.bench import RUNS
+from local.faults.killing import AtCommit, Tell, changes_told, strike
+from local.lake.catalog import lake_folder
+from tests.crash.scene import Scene, Toll, task_of
+
+SIDES: tuple[Literal["before", "after"], ...] = ("before", "after")
+#: A first load makes four tables, puts rejects into quarantine, and commits to log and mirror; later runs make none.
+FIRST_LOAD, LATER = 7, 3
+MOMENTS = [AtCommit(nth=nth, side=side) for nth in range(1, FIRST_LOAD + 1) for side in SIDES]
+
+
+def test_there_is_no_other_commit(scene: Scene) -> None:
+    assert [scene.calm("rest", number).changes for number in RUNS] == [FIRST_LOAD, LATER, LATER]
+
+
+@pytest.mark.parametrize("moment", MOMENTS, ids=lambda moment: f"{moment.side} {moment.nth}")
+def test_runs_killed_at_a_commit_and_made_again(scene: Scene, toll: Toll, moment: AtCommit) -> None:
+    folder = scene.new_lake()
+    for number in RUNS:
+        calm = scene.calm("rest", number)
+        run = scene.run(folder, "rest", number)
+        here = AtCommit(nth=(moment.nth - 1) % calm.changes + 1, side=moment.side)
+        fate = scene.kill_at(run, here)
+        assert fate.killed, f"there is no change {here.nth} of run {number}"
+        toll.kills[f"{task_of(fate)}, {here.side} a commit"] += 1
+        if moment.nth % 2:
+            run.clear()
+        scene.live(run)
+        scene.check(run, number, toll)
+    toll.orphans += scene.orphans(folder)
+
+
+def test_a_run_that_dies_after_every_single_commit_gets_there(scene: Scene, toll: Toll) -> None:
+    folder = scene.new_lake()
+    for number in RUNS:
+        run = scene.run(folder, "rest", number)
+        died = 0
+        while scene.kill_at(run, AtCommit(nth=1, side="after")).killed:
+            died += 1
+            run.clear()
+        # One more than in calm: the mirror first takes what the log has, then moves its watermark.
+        assert died == scene.calm("rest", number).changes + 1
+        toll.kills["each commit in turn"] += died
+        scene.check(run, number, toll)
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize(("nth", "table"), [(1, "new"), (2, "new"), (2, "there"), (2, "there, with this run")])
+def test_a_run_that_dies_while_it_is_recorded_is_recorded_once(
+    toll: Toll, tmp_path: Path, nth: int, side: Literal["before", "after"], table: str
+) -> None:
+    catalog = lake_folder(tmp_path).open_catalog()
+    row = {"run_id": "it's a run", "object": "User", "mirror_rows": 2}
+    if table != "new":
+        record_run(catalog, "sf_ops", {**row, "object": "Account"})
+    if table == "there, with this run":
+        record_run(catalog, "sf_ops", {**row, "mirror_rows": 1})
+    fate = strike(live_record, tmp_path, row, AtCommit(nth=nth, side=side), log=tmp_path / "log")
+    assert not fate.error, fate.error
+    assert fate.killed
+    toll.kills["record_run"] += 1
+    record_run(catalog, "sf_ops", row)
+    found = [one for one in read_runs(catalog, "sf_ops").to_pylist() if one["object"] == "User"]
+    assert [(one["run_id"], one["mirror_rows"]) for one in found] == [("it's a run", 2)]
+    toll.rows += read_runs(catalog, "sf_ops").num_rows
+
+
+def live_record(tell: Tell, lake: Path, row: dict[str, object], dies: AtCommit) -> None:
+    """Record a run, in a process of its own."""
+    with changes_told(tell, dies):
+        record_run(lake_folder(lake).open_catalog(), "sf_ops", row)
