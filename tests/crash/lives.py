@@ -1,14 +1,19 @@
-"""A dbt build in a process of its own, with the dbt project parsed before."""
+"""Processes that die: a dbt build with the project parsed before, and a run that dies in a chosen call."""
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
+from typing import Any, Literal
 
 from dbt.cli.main import dbtRunner
 from dbt.contracts.graph.manifest import Manifest
 from dbt.parser.manifest import extended_mashumaro_encoder, extended_mashumuro_decoder
 
-from local.faults.killing import AtCommit, Tell, changes_told
+from include.salesforce.client import SalesforceClient
+from include.staging import store
+from local.faults.killing import AtCommit, Run, Tell, changes_told, live_run
 
 _PROJECT = Path(__file__).resolve().parents[2] / "dbt"
 
@@ -49,3 +54,34 @@ def live_build(tell: Tell, parsed: Path, target: Path, dies: AtCommit | None) ->
         if not result.success:
             raise RuntimeError(f"dbt failed: {result.exception or [one.message for one in result.result.results]}")
     tell("end")
+
+
+#: Calls that a run can die in: it writes a small text (a job's intent, its id, the manifest), or deletes a Bulk job.
+Call = Literal["write_text", "delete"]
+_OWNERS: dict[Call, Any] = {"write_text": store, "delete": SalesforceClient}
+
+
+def live_run_dying_in(tell: Tell, run: Run, call: Call, nth: int, side: Literal["before", "after"]) -> None:
+    """A run that dies right before or right after one of its calls.
+
+    :param tell: see `live_run`.
+    :param run: which one.
+    :param call: which function.
+    :param nth: which of the calls of it, from 1.
+    :param side: of the call.
+    """
+    plain, made = getattr(_OWNERS[call], call), 0
+
+    def deadly(*arguments: Any, **named: Any) -> Any:
+        nonlocal made
+        made += 1
+        number = made
+        if (number, side) == (nth, "before"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        result = plain(*arguments, **named)
+        if (number, side) == (nth, "after"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+
+    setattr(_OWNERS[call], call, deadly)
+    live_run(tell, run, None)
