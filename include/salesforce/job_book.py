@@ -31,7 +31,7 @@ LONGEST_RUN = timedelta(hours=48)
 #: States of a job that does nothing any more.
 ENDED = frozenset({"JobComplete", "Failed", "Aborted"})
 
-_INTENT, _ID = "intent.json", "id"
+_INTENT, _ID_FOLDER, _ID = "intent.json", "job", "id"
 
 
 class _Intent(BaseModel):
@@ -98,7 +98,7 @@ class JobBook:
         if self._client.api_calls - before > 1:
             # An attempt whose answer was lost may have made a job as well; it selects the same fields.
             self._write(operation, fields)
-        store.write_text(store.join(self._folder, record, _ID), job["id"])
+        store.write_text(store.join(self._folder, record, _ID_FOLDER, _ID), job["id"])
         return record, job
 
     def discard(self, record: str, job_id: str, *, ended: bool) -> None:
@@ -116,6 +116,8 @@ class JobBook:
 
         :param record: from `create`.
         """
+        # The intent goes last: whatever of a record is left without it would never be found again.
+        store.remove(store.join(self._folder, record, _ID_FOLDER))
         store.remove(store.join(self._folder, record))
 
     def clean_up(self) -> None:
@@ -187,7 +189,7 @@ class JobBook:
             except ValidationError:  # killed while it wrote this, and so before it made a job
                 self.strike_out(record)
                 continue
-            job_id = store.read_text(store.join(self._folder, record, _ID)) or ""
+            job_id = store.read_text(store.join(self._folder, record, _ID_FOLDER, _ID)) or ""
             yield record, intent, job_id if len(job_id) in {15, 18} and job_id.isalnum() else ""
 
     def _write(self, operation: str, fields: Sequence[str]) -> str:

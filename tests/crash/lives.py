@@ -27,12 +27,13 @@ def write_parsed(manifest: Manifest, path: Path) -> None:
     path.write_bytes(manifest.to_msgpack(extended_mashumaro_encoder))
 
 
-def live_build(tell: Tell, parsed: Path, target: Path, dies: AtCommit | None) -> None:
+def live_build(tell: Tell, parsed: Path, target: Path, flags: tuple[str, ...], dies: AtCommit | None) -> None:
     """Build the history of the users: views, versions, dimension, snapshot, and the tests of them.
 
     :param tell: told `build`, each change of the catalog, and `end`.
     :param parsed: file that `write_parsed` has written.
     :param target: folder for dbt's own output.
+    :param flags: of dbt, besides.
     :param dies: a change of the catalog that is its last moment; None: it is not killed from inside.
     """
     manifest = Manifest.from_msgpack(parsed.read_bytes(), decoder=extended_mashumuro_decoder)
@@ -49,6 +50,7 @@ def live_build(tell: Tell, parsed: Path, target: Path, dies: AtCommit | None) ->
                 "--target-path", str(target),
                 "--log-path", str(target / "logs"),
                 "--quiet",
+                *flags,
             ]
         )  # fmt: skip
         if not result.success:

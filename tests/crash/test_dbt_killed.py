@@ -62,10 +62,10 @@ class History:
         else:
             self.pipeline.deliver(batch)
 
-    def build(self, *, mark: str | None = None, after: float = 0.0, dies: AtCommit | None = None) -> Fate:
+    def build(self, *flags: str, mark: str | None = None, after: float = 0.0, dies: AtCommit | None = None) -> Fate:
         """One dbt build in a process of its own."""
         target, log = self._root / "target", self._root / "log"
-        fate = strike(live_build, self._parsed, target, dies, mark=mark, after=after, log=log)
+        fate = strike(live_build, self._parsed, target, flags, dies, mark=mark, after=after, log=log)
         assert not fate.error, fate.error + log.read_text(errors="replace")[-3000:]
         assert fate.killed or fate.last_mark == "end"
         return fate
@@ -103,17 +103,17 @@ def history(tmp_path: Path, parsed: Path, dice: random.Random, monkeypatch: pyte
 @pytest.mark.parametrize("_lake", range(LAKES))
 def test_builds_killed_some_times_and_made_again(history: History, dice: random.Random, toll: Toll, _lake: int) -> None:
     seconds = 1.0
-    for _ in range(3):
+    for flags in ((), (), ("--full-refresh",)):
         history.deliver()
         died = 0
         for _ in range(5 * KILLS):
-            fate = history.build(mark="build", after=dice.uniform(0, seconds))
+            fate = history.build(*flags, mark="build", after=dice.uniform(0, seconds))
             died += fate.killed
             if died == KILLS:
                 break
         toll.kills["dbt"] += died
         assert died == KILLS
-        seconds = history.build().marks[-1][1]
+        seconds = history.build(*flags).marks[-1][1]
         history.check(toll)
 
 

@@ -49,7 +49,7 @@ def begin(client: SalesforceClient, folder: Path, plan: ReadPlan, *, knows_id: b
     """What is left when a process dies after it has made a job; the job's id."""
     record, job = JobBook(client, str(folder), plan).create(operation="query", query=query, what="dying")
     if not knows_id:
-        (folder / record / "id").unlink()
+        (folder / record / "job" / "id").unlink()
     await_end(client, job["id"])
     return str(job["id"])
 
@@ -86,7 +86,8 @@ def test_half_an_id_is_no_id_and_half_an_intent_is_no_job(
 ) -> None:
     job_id = begin(client, folder, plan)
     (record,) = folder.iterdir()
-    (record / "id").write_text(job_id[:7])
+    (record / "job").mkdir(exist_ok=True)
+    (record / "job" / "id").write_text(job_id[:7])
     (folder / "half").mkdir()
     (folder / "half" / "intent.json").write_text('{"run_id": "r')
     JobBook(client, str(folder), plan).clean_up()
@@ -116,7 +117,7 @@ def test_a_job_that_still_runs_stays_on_record_until_it_shows_whose_it_is(
 ) -> None:
     own_org.set_faults([Fault(do=EndJob(state="InProgress"), method="POST", path=JOBS)])
     record, job = JobBook(client, str(folder), plan).create(operation="query", query=query, what="dying")
-    (folder / record / "id").unlink()
+    (folder / record / "job" / "id").unlink()
     JobBook(client, str(folder), plan).clean_up()
     assert jobs(client) == {job["id"]}
     assert len(list(folder.iterdir())) == 1
