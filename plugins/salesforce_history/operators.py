@@ -15,7 +15,6 @@ from include.config.object_file import ObjectFile
 from include.flow import Flow
 from include.lake.absence import SuspiciousRead
 from include.lake.schema_growth import IncompatibleColumn
-from include.lake.version_counts import current_snapshot_id
 from include.lake.watermark import ForeignOrg
 from include.quality.validation import TooManyRejects
 from include.salesforce.client import SalesforceClient
@@ -33,9 +32,6 @@ from include.salesforce.window import RunRequest, WindowRefused
 from include.staging.manifest import ExtractionManifest, ReadPlan, ValidationManifest
 from salesforce_history.connections import lake_catalog, salesforce_client
 from salesforce_history.params import ParamRefused, moment
-
-#: XCom key of upsert_raw: the dimension's snapshot before dbt ran, with which publish_metrics compares.
-DIMENSION_SNAPSHOT = "dimension_snapshot"
 
 #: XCom key of a task that waits for API requests: since when.
 WAITS_SINCE = "waits_for_quota_since"
@@ -181,10 +177,7 @@ class IcebergUpsertOperator(ObjectOperator):
         self.validation = validation
 
     def work(self, context: Context) -> dict[str, Any]:
-        flow = self.flow()
-        manifest = flow.upsert(ValidationManifest.model_validate(self.validation))
-        dimension = f"{flow.environment.curated_namespace}.{self.object_file.dimension}"
-        context["ti"].xcom_push(key=DIMENSION_SNAPSHOT, value=current_snapshot_id(flow.catalog, dimension))
+        manifest = self.flow().upsert(ValidationManifest.model_validate(self.validation))
         return manifest.model_dump(mode="json")
 
 
