@@ -8,9 +8,11 @@ from typing import Literal
 import pytest
 
 from include.lake.run_log import read_runs, record_run
-from local.faults.bench import RUNS
-from local.faults.killing import AtCommit, Tell, changes_told, strike
+from include.lake.turn import TURN, give_back_turn, take_turn
+from local.faults.bench import RUNS, Bench
+from local.faults.killing import AtCommit, Run, Tell, changes_told, strike
 from local.lake.catalog import lake_folder
+from local.org.handle import OrgHandle
 from tests.crash.scene import Scene, Toll, task_of
 
 SIDES: tuple[Literal["before", "after"], ...] = ("before", "after")
@@ -73,6 +75,37 @@ def test_a_run_that_dies_while_it_is_recorded_is_recorded_once(
     found = [one for one in read_runs(catalog, "sf_ops").to_pylist() if one["object"] == "User"]
     assert [(one["run_id"], one["mirror_rows"]) for one in found] == [("it's a run", 2)]
     toll.rows += read_runs(catalog, "sf_ops").num_rows
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("act", ["take", "give back"])
+def test_a_turn_that_a_dead_run_has_is_taken_again_by_it_or_by_the_next(
+    scene: Scene, toll: Toll, act: str, side: Literal["before", "after"]
+) -> None:
+    run = scene.run(scene.new_lake(), "rest", 1)
+    scene.live(run)
+    flow = Bench(scene.org, run.folder, api="rest").flow
+    turn = {"catalog": flow.catalog, "tables": flow.tables}
+    for next_one in ("dead", "next"):
+        if act == "give back":
+            assert take_turn(**turn, run_id="dead", goes_on=lambda _: False) is None
+        fate = strike(live_turn, run, act, AtCommit(nth=1, side=side), log=run.folder.with_suffix(".log"))
+        assert not fate.error, fate.error
+        assert fate.killed
+        toll.kills[f"turn, {side} a commit"] += 1
+        assert take_turn(**turn, run_id=next_one, goes_on=lambda holder: holder != "dead") is None
+        give_back_turn(**turn, run_id=next_one)
+        assert flow.catalog.load_table(flow.tables.ledger).properties[TURN] == ""
+
+
+def live_turn(tell: Tell, run: Run, act: str, dies: AtCommit) -> None:
+    """Take the turn or give it back, in a process of its own."""
+    flow = Bench(OrgHandle(run.home), run.folder, api="rest").flow
+    with changes_told(tell, dies):
+        if act == "take":
+            take_turn(flow.catalog, flow.tables, run_id="dead", goes_on=lambda _: False)
+        else:
+            give_back_turn(flow.catalog, flow.tables, run_id="dead")
 
 
 def live_record(tell: Tell, lake: Path, row: dict[str, object], dies: AtCommit) -> None:
