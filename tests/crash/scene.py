@@ -180,6 +180,7 @@ class Scene:
             if fate.killed:
                 died += 1
                 toll.kills[task_of(fate)] += 1
+                leave_half_a_file(run, task_of(fate))
         assert died == times, f"{times} deaths were due, {died} happened"
 
     def holding(self, run: Run) -> tuple[Lake, Counter[tuple[Any, ...]]]:
@@ -240,6 +241,17 @@ def task_of(fate: Fate) -> str:
     """
     begun = [mark for mark, _ in fate.marks if mark in TASKS]
     return begun[-1] if begun else "start"
+
+
+def leave_half_a_file(run: Run, task: str) -> None:
+    """Leave a file in the staging folder of a dead task that the next attempt does not overwrite by chance.
+
+    :param run: which one.
+    :param task: in which it died.
+    """
+    folder = run.folder / "staging" / "sf_user" / path_safe(run.run_id) / task
+    if task in {"extract", "validate"} and folder.is_dir():
+        (folder / "rows-00099.parquet").write_bytes(b"PAR1 and no more")
 
 
 def expected_mirror(number: int) -> dict[str, tuple[Any, ...]]:
