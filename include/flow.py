@@ -17,9 +17,11 @@ from include.quality.quarantine import write_quarantine
 from include.quality.validation import validate
 from include.salesforce.bulk import Polling
 from include.salesforce.client import SalesforceClient
+from include.salesforce.describe import describe
 from include.salesforce.extraction import extract
 from include.salesforce.read_plan import make_read_plan
 from include.salesforce.window import RunRequest, plan_window
+from include.schema_watch import SCHEMA_PROBLEMS, SchemaWatch
 from include.staging import store
 from include.staging.manifest import ExtractionManifest, ReadPlan, UpsertManifest, ValidationManifest
 from include.staging.store import run_folder
@@ -59,6 +61,7 @@ class Flow:
         :param bulk_from_rows: from this estimate on Bulk API 2.0 is used; default: the object file's.
         :raises ForeignOrg: when the connection leads to another org than the lake's.
         :raises WindowRefused: when the run asks for what cannot be read.
+        :raises IncompatibleColumn: when a field's type in the org no longer fits its column.
         :raises SalesforceProblem: any, see include/salesforce/errors.py.
         """
         client.clock()
@@ -75,9 +78,31 @@ class Flow:
             now=client.now,
         )
         log.info("window [%s, %s): %s", window.start or "the beginning", window.end, window.reason)
-        return make_read_plan(
-            client=client, object_file=self.object_file, run_id=run_id, window=window, bulk_from_rows=bulk_from_rows
+        watch = SchemaWatch(
+            catalog=self.catalog,
+            environment=self.environment,
+            object_file=self.object_file,
+            description=describe(client, self.object_file.object),
+            at=client.now,
         )
+        drift = watch.warn(state, window)
+        try:
+            watch.refuse_unfit()
+            plan = make_read_plan(
+                client=client,
+                object_file=self.object_file,
+                run_id=run_id,
+                window=window,
+                bulk_from_rows=bulk_from_rows,
+                description=watch.description,
+                drift=drift,
+            )
+        except SCHEMA_PROBLEMS:
+            # Told, though there is no plan: the next run need not tell it again.
+            watch.remember()
+            raise
+        watch.remember()
+        return plan
 
     def extract(
         self, client: SalesforceClient, plan: ReadPlan, *, polling: Polling | None = None

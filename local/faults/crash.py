@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from local.faults.bench import RUNS, numbered_run
@@ -11,8 +12,6 @@ from local.faults.world import write_world
 from local.org.faults import JOBS, EndJob, Fault
 
 _TASKS = ("check_source", "extract", "validate", "upsert_raw")
-#: Of a first load: quarantine, mirror, log and ledger are made, then the log and the mirror committed.
-_LOG_COMMIT = 5
 _A_MOMENT = 0.01
 
 
@@ -55,7 +54,9 @@ def _every_task(stage: Stage) -> None:
 
 def _between_commits(stage: Stage) -> None:
     run = _first_load(stage)
-    _died(stage, strike(live_run, run, AtCommit(nth=_LOG_COMMIT, side="after"), log=_log(stage)))
+    rehearsal = strike(live_run, replace(run, folder=stage.folder / "rehearsal"), None, log=_log(stage))
+    log_commit = sum(mark.startswith("commit") for mark, _ in rehearsal.marks) - 1  # the last one is the mirror's
+    _died(stage, strike(live_run, run, AtCommit(nth=log_commit, side="after"), log=_log(stage)))
     bench = stage.bench()
     logged = bench.flow.catalog.load_table(bench.flow.tables.changes).scan().count()
     stage.expect(logged > 0 and not bench.lake().mirror, f"{logged} rows in the log, {len(bench.lake().mirror)} users")
