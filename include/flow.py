@@ -22,10 +22,14 @@ from include.salesforce.extraction import extract
 from include.salesforce.read_plan import make_read_plan
 from include.salesforce.window import RunRequest, plan_window
 from include.schema_watch import SCHEMA_PROBLEMS, SchemaWatch
+from include.staging import store
 from include.staging.manifest import ExtractionManifest, ReadPlan, UpsertManifest, ValidationManifest
 from include.staging.store import run_folder
 
 log = logging.getLogger(__name__)
+
+#: Folder of the staging store for the Bulk jobs on record. No object's table is called so.
+JOBS = "_bulk_jobs"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,6 +119,7 @@ class Flow:
             plan=plan,
             object_file=self.object_file,
             staging_folder=self.staging_folder(plan.run_id, step="extract"),
+            jobs_folder=store.join(self.environment.staging_uri, JOBS, self.object_file.table),
             polling=polling,
         )
 
