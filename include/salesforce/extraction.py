@@ -33,6 +33,8 @@ _JOB_FOLDER, _JOB_FILE = "bulk_job", "id"
 
 #: Told the rows read so far and the rows expected.
 Progress = Callable[[int, int], None]
+#: Given a batch as it was read, what of it may be staged.
+Keep = Callable[[pa.RecordBatch], pa.RecordBatch]
 
 
 def extract(
@@ -43,6 +45,7 @@ def extract(
     staging_folder: str,
     progress: Progress | None = None,
     polling: Polling | None = None,
+    keep: Keep | None = None,
 ) -> ExtractionManifest:
     """Read what the plan says into Parquet. Memory is bounded by the batch size, and some 18 bytes a record for its Id.
 
@@ -54,6 +57,7 @@ def extract(
     :param staging_folder: this run's own folder; `store.run_folder(…, step="extract")`.
     :param progress: told the rows read so far and the rows expected, after every batch; default: it is logged.
     :param polling: how a Bulk job is waited for.
+    :param keep: what of a batch is staged; all of it by default. The rest counts as read.
     :raises IncompleteRead: when no read of `MOST_READS` was proven complete.
     :raises WrongOrg: when the connection leads to another org than the plan was made for.
     :raises SalesforceProblem: any other, see include/salesforce/errors.py.
@@ -65,7 +69,7 @@ def extract(
         raise WrongOrg(f"the plan was made for org {plan.org_id}, the connection leads to {client.org_id}.")
     _discard_left_over_job(client, staging_folder)
 
-    attempt = _Attempt(client, plan, object_file, staging_folder, progress or _log_progress(plan), polling)
+    attempt = _Attempt(client, plan, object_file, staging_folder, progress or _log_progress(plan), polling, keep)
     for reads in range(1, MOST_READS + 1):
         store.remove(staging_folder)
         try:
@@ -123,9 +127,10 @@ class _Attempt:
         folder: str,
         progress: Progress,
         polling: Polling | None,
+        keep: Keep | None,
     ) -> None:
         self._client, self._plan, self._object_file = client, plan, object_file
-        self._folder, self._progress, self._polling = folder, progress, polling
+        self._folder, self._progress, self._polling, self._keep = folder, progress, polling, keep
         self._schema = schema_of(plan, object_file)
         self.files: list[str] = []
         self.rows = self.distinct = self.counted = 0
@@ -171,7 +176,7 @@ class _Attempt:
         for batch in batches:
             self.rows += batch.num_rows
             self._ids.add(batch.column("id"))
-            yield batch
+            yield self._keep(batch) if self._keep else batch
             self._progress(self.rows, self._plan.estimated_rows)
 
 
