@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 
 import pyarrow as pa
@@ -17,7 +17,9 @@ from pyiceberg.table import Table
 from pyiceberg.types import NestedField, StringType, TimestamptzType
 
 from include.lake.data_files import discard, equal_to, keyed_files, read_file, write_files
+from include.lake.erased import ErasedIds
 from include.lake.one_commit import commit_once
+from include.lake.watermark import ERASURE
 from include.staging import store
 
 log = logging.getLogger(__name__)
@@ -48,7 +50,13 @@ _ORDER = [(name, "ascending") for name in _CONTENT]
 
 
 def write_quarantine(
-    *, catalog: Catalog, table_name: str, reject_files: Sequence[str], run_id: str, quarantined_at: datetime
+    *,
+    catalog: Catalog,
+    table_name: str,
+    reject_files: Sequence[str],
+    run_id: str,
+    quarantined_at: datetime,
+    erased: Callable[[], ErasedIds] | None = None,
 ) -> int:
     """Make the quarantine hold exactly these rejects for a run, in one commit. A repeat writes nothing.
 
@@ -57,22 +65,46 @@ def write_quarantine(
     :param reject_files: from `Validation`; none: the run has no rejects, and older ones of the same run are removed.
     :param run_id: Airflow's run id.
     :param quarantined_at: time to note, UTC.
+    :param erased: reads which records must not come in; asked anew on every attempt, after the table was loaded.
     :return: rows written; 0 when nothing had to be.
     """
+
+    def overtaken(problem: BaseException) -> bool:
+        if isinstance(problem, FileNotFoundError):  # of the table, which an erasure has cleaned meanwhile?
+            return all(store.exists(uri) for uri in reject_files)
+        return isinstance(problem, CommitFailedException | ValidationException)
+
     retrying = tenacity.Retrying(
-        retry=tenacity.retry_if_exception_type((CommitFailedException, ValidationException)),
+        retry=tenacity.retry_if_exception(overtaken),
         stop=tenacity.stop_after_attempt(MOST_ATTEMPTS),
         wait=tenacity.wait_random_exponential(multiplier=0.1, max=5),
         reraise=True,
     )
+
     # Loaded anew on every attempt: a conflict means that the metadata at hand is old.
-    written: int = retrying(lambda: _replace(_load(catalog, table_name), reject_files, run_id, quarantined_at))
+    def attempt() -> int:
+        table = _load(catalog, table_name)
+        rejects = _Rejects(reject_files, erased() if erased else None)
+        return _replace(table, rejects, run_id, quarantined_at)
+
+    written: int = retrying(attempt)
     if written:
         log.info("%s record(s) of run %s put into %s", f"{written:,}", run_id, table_name)
     return written
 
 
-def _replace(table: Table, reject_files: Sequence[str], run_id: str, quarantined_at: datetime) -> int:
+class _Rejects:
+    """The rejects of a run that may be kept."""
+
+    def __init__(self, files: Sequence[str], erased: ErasedIds | None) -> None:
+        self._files, self._erased = files, erased
+
+    def batches(self, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+        for batch in store.read_batches(self._files, columns, batch_rows=_BATCH_ROWS):
+            yield self._erased.without(batch) if self._erased else batch
+
+
+def _replace(table: Table, rejects: _Rejects, run_id: str, quarantined_at: datetime) -> int:
     replaced: list[DataFile] = []
     held: list[pa.Table] = []
     others: list[pa.Table] = []
@@ -83,14 +115,16 @@ def _replace(table: Table, reject_files: Sequence[str], run_id: str, quarantined
             replaced.append(file.task.file)
             held.append(rows.filter(ours).select(_CONTENT))
             others.append(rows.filter(pc.invert(ours)))
-    if _same(held, reject_files):
+    if _same(held, rejects):
         return 0
     added: list[DataFile] = []
     written = 0
     try:
         for rest in others:
             added += write_files(table, rest)
-        for batch in store.read_batches(reject_files, batch_rows=_BATCH_ROWS):
+        for batch in rejects.batches():
+            if batch.num_rows == 0:
+                continue
             rows = pa.Table.from_batches([batch]).sort_by(_ORDER)
             rows = rows.append_column(_RUN, pa.repeat(pa.scalar(run_id), len(rows)))
             moment = pa.scalar(quarantined_at, type=pa.timestamp("us", tz="UTC"))
@@ -99,17 +133,23 @@ def _replace(table: Table, reject_files: Sequence[str], run_id: str, quarantined
     except BaseException:
         discard(table, added)
         raise
-    commit_once(table, added=added, removed=replaced, snapshot_properties={"sf-history.run-id": run_id})
+    commit_once(
+        table,
+        added=added,
+        removed=replaced,
+        unmoved=(ERASURE,),
+        snapshot_properties={"sf-history.run-id": run_id},
+    )
     return written
 
 
-def _same(held: Sequence[pa.Table], reject_files: Sequence[str]) -> bool:
+def _same(held: Sequence[pa.Table], rejects: _Rejects) -> bool:
     rows = sum(part.num_rows for part in held)
-    if rows != sum(batch.num_rows for batch in store.read_batches(reject_files, ["reasons"])):
+    if rows != sum(batch.num_rows for batch in rejects.batches(["id"])):
         return False
     if rows == 0:
         return True
-    wanted = pa.Table.from_batches(store.read_batches(reject_files, _CONTENT))
+    wanted = pa.Table.from_batches(rejects.batches(_CONTENT))
     return _sorted(pa.concat_tables(held)).equals(_sorted(wanted))
 
 

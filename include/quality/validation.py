@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -36,6 +36,9 @@ log = logging.getLogger(__name__)
 
 #: What a reject is staged as.
 REJECT_SCHEMA = pa.schema([("id", pa.string()), ("record", pa.string()), ("reasons", pa.string())])
+
+#: Given a staged batch, what of it is judged.
+Keep = Callable[[pa.RecordBatch], pa.RecordBatch]
 
 _PRESENT_SCHEMA = pa.schema([("id", pa.string())])
 _MOST_VALUES_NAMED = 20
@@ -83,15 +86,18 @@ class Validation:
         )
 
 
-def validate(*, extraction: ExtractionManifest, object_file: ObjectFile, staging_folder: str) -> Validation:
+def validate(
+    *, extraction: ExtractionManifest, object_file: ObjectFile, staging_folder: str, keep: Keep | None = None
+) -> Validation:
     """Judge a run's records.
 
     :param extraction: what extract staged.
     :param object_file: the rules.
     :param staging_folder: this run's own folder, emptied first; `store.run_folder(…, step="validate")`.
+    :param keep: what of a staged batch is judged at all; all of it by default.
     """
     store.remove(staging_folder)
-    judge = _Judge(extraction, object_file)
+    judge = _Judge(extraction, object_file, keep)
     tally = _Tally(
         accepted_values={name.lower(): values for name, values in object_file.accepted_values.items()},
         cursor=extraction.plan.cursor,
@@ -147,7 +153,8 @@ class _Reject:
 class _Judge:
     """Applies every rule to the staged rows; may be asked more than once, and then says the same."""
 
-    def __init__(self, extraction: ExtractionManifest, object_file: ObjectFile) -> None:
+    def __init__(self, extraction: ExtractionManifest, object_file: ObjectFile, keep: Keep | None) -> None:
+        self._keep = keep
         self._plan, self._files, self._object_file = extraction.plan, extraction.files, object_file
         self.schema = schema_of(extraction.plan, object_file)
         self.contested: Contested = resolve_repeated_ids(self._read, self._plan, self.schema)
@@ -196,7 +203,8 @@ class _Judge:
         return rejects
 
     def _read(self, columns: list[str] | None) -> Iterator[pa.RecordBatch]:
-        return store.read_batches(self._files, columns, batch_rows=self._object_file.batch_size)
+        batches = store.read_batches(self._files, columns, batch_rows=self._object_file.batch_size)
+        return map(self._keep, batches) if self._keep else batches
 
     def _one_row_an_id(self, column: str) -> Iterator[pa.RecordBatch]:
         for batch in self._read(["id", column]):

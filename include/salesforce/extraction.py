@@ -32,6 +32,8 @@ MANIFEST = "manifest.json"
 
 #: Told the rows read so far and the rows expected.
 Progress = Callable[[int, int], None]
+#: Given a batch as it was read, what of it may be staged.
+Keep = Callable[[pa.RecordBatch], pa.RecordBatch]
 
 
 def extract(
@@ -43,6 +45,7 @@ def extract(
     jobs_folder: str | None = None,
     progress: Progress | None = None,
     polling: Polling | None = None,
+    keep: Keep | None = None,
 ) -> ExtractionManifest:
     """Read what the plan says into Parquet. Memory is bounded by the batch size, and some 18 bytes a record for its Id.
 
@@ -55,6 +58,7 @@ def extract(
     :param jobs_folder: where the object's Bulk jobs are on record, for all runs; default: beside the staging folder.
     :param progress: told the rows read so far and the rows expected, after every batch; default: it is logged.
     :param polling: how a Bulk job is waited for.
+    :param keep: what of a batch is staged; all of it by default. The rest counts as read.
     :raises IncompleteRead: when no read of `MOST_READS` was proven complete.
     :raises WrongOrg: when the connection leads to another org than the plan was made for.
     :raises SalesforceProblem: any other, see include/salesforce/errors.py.
@@ -67,7 +71,7 @@ def extract(
     book = JobBook(client, jobs_folder or f"{staging_folder}_jobs", plan)
     book.clean_up()
 
-    attempt = _Attempt(client, plan, object_file, staging_folder, book, progress or _log_progress(plan), polling)
+    attempt = _Attempt(client, plan, object_file, staging_folder, book, progress or _log_progress(plan), polling, keep)
     for reads in range(1, MOST_READS + 1):
         store.remove(staging_folder)
         try:
@@ -128,9 +132,11 @@ class _Attempt:
         book: JobBook,
         progress: Progress,
         polling: Polling | None,
+        keep: Keep | None,
     ) -> None:
         self._client, self._plan, self._object_file = client, plan, object_file
         self._folder, self._book, self._progress, self._polling = folder, book, progress, polling
+        self._keep = keep
         self._schema = schema_of(plan, object_file)
         self.files: list[str] = []
         self.rows = self.distinct = self.counted = 0
@@ -174,7 +180,7 @@ class _Attempt:
         for batch in batches:
             self.rows += batch.num_rows
             self._ids.add(batch.column("id"))
-            yield batch
+            yield self._keep(batch) if self._keep else batch
             self._progress(self.rows, self._plan.estimated_rows)
 
 

@@ -2,6 +2,7 @@
 
 python -m salesforce_history.ask validate-schema user
 python -m salesforce_history.ask extraction-stats user --run-id scheduled__2026-01-05T06:00:00+00:00
+python -m salesforce_history.ask erase user 0055e0000000001AAA
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from include.config.object_file import ObjectFile, ObjectFileError, read_object_
 from include.salesforce.errors import SalesforceProblem
 from include.salesforce.schema_check import validate_schema
 from include.salesforce.stats import NoExtraction, get_extraction_stats, render_stats
+from salesforce_history.ask_erase import ERASE_REFUSED, add_erase, answer_erase
 from salesforce_history.connections import salesforce_client
 
 
@@ -28,18 +30,21 @@ def main(arguments: list[str] | None = None) -> int:
     stats = questions.add_parser("extraction-stats", help="rows, bytes, API calls and seconds of a run's extraction")
     for question in (schema, stats):
         question.add_argument("object", help="name of an object file, for example user")
+    add_erase(questions)
     stats.add_argument("--run-id", help="Airflow's run id; default: the newest extraction")
     options = parser.parse_args(arguments)
     try:
         environment = current_environment()
         object_file = _object_file(options.object)
+        if options.question == "erase":
+            return answer_erase(options, environment, object_file)
         if options.question == "validate-schema":
             report = validate_schema(client=salesforce_client(environment.salesforce_conn_id), object_file=object_file)
             print(report.render())  # noqa: T201  (it is a command)
             return 0 if report.fits else 1
         manifest = get_extraction_stats(environment=environment, object_file=object_file, run_id=options.run_id)
         print(render_stats(manifest))  # noqa: T201
-    except (ObjectFileError, UnknownEnvironment, SalesforceProblem, NoExtraction) as problem:
+    except (ObjectFileError, UnknownEnvironment, SalesforceProblem, NoExtraction, *ERASE_REFUSED) as problem:
         print(problem, file=sys.stderr)  # noqa: T201
         return 2
     return 0
