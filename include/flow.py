@@ -14,6 +14,7 @@ from include.lake.names import RawTables
 from include.lake.upsert import upsert
 from include.lake.watermark import read_lake_state, refuse_foreign_org
 from include.quality.quarantine import write_quarantine
+from include.quality.quarantine_table import Origin
 from include.quality.validation import validate
 from include.salesforce.bulk import Polling
 from include.salesforce.client import SalesforceClient
@@ -109,7 +110,7 @@ class Flow:
             catalog=self.catalog,
             table_name=self.tables.quarantine,
             reject_files=result.reject_files,
-            run_id=run_id,
+            origin=Origin.of(extraction),
             quarantined_at=datetime.now(UTC),
         )
         return result.gate()

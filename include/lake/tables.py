@@ -27,6 +27,7 @@ from pyiceberg.types import (
 
 from include.config.environment import Environment
 from include.config.object_file import ObjectFile
+from include.lake.layout import NEW_TABLE, Role, bring_up_to_date
 from include.lake.names import RawTables
 from include.lake.schema_growth import UNSEEN, grow
 from include.staging.columns import COLUMN_TYPES
@@ -66,6 +67,7 @@ _PROPERTIES = {
     "write.metadata.previous-versions-max": "50",
     "commit.manifest-merge.enabled": "true",
     "commit.manifest.min-count-to-merge": "8",
+    **NEW_TABLE,
 }
 
 
@@ -89,6 +91,7 @@ def ensure_tables(
     :param object_file: the object.
     :param environment: names the namespaces.
     :param columns: see `source_columns`.
+    :raises LayoutTooNew: when a later release has changed one of them.
     :raises IncompatibleColumn: when a column cannot take the type that the org now gives it.
     :raises CommitFailedException: when another writer changed the schema at the same time; do it again.
     """
@@ -107,9 +110,9 @@ def ensure_tables(
         )
     )
     growing = {name: ICEBERG_TYPES[kind] if kind else None for name, kind in columns.items()}
-    grow(_ensure_table(catalog, tables.mirror, mirror, sort_order=by_id), growing)
-    grow(_ensure_table(catalog, tables.changes, log, spec=by_day, sort_order=by_id), growing)
-    _ensure_table(catalog, tables.ledger, _schema({}, LEDGER_COLUMNS))
+    grow(_ensure_table(catalog, tables.mirror, "mirror", mirror, sort_order=by_id), growing)
+    grow(_ensure_table(catalog, tables.changes, "changes", log, spec=by_day, sort_order=by_id), growing)
+    _ensure_table(catalog, tables.ledger, "ledger", _schema({}, LEDGER_COLUMNS))
     return tables
 
 
@@ -159,13 +162,14 @@ def _ensure_namespace(catalog: Catalog, namespace: str) -> None:
 def _ensure_table(
     catalog: Catalog,
     identifier: str,
+    role: Role,
     schema: Schema,
     *,
     spec: PartitionSpec = UNPARTITIONED_PARTITION_SPEC,
     sort_order: SortOrder = UNSORTED_SORT_ORDER,
 ) -> Table:
     try:
-        return catalog.load_table(identifier)
+        return bring_up_to_date(catalog.load_table(identifier), role)
     except NoSuchTableError:
         pass
     try:
@@ -173,4 +177,4 @@ def _ensure_table(
             identifier, schema, partition_spec=spec, sort_order=sort_order, properties=_PROPERTIES
         )
     except TableAlreadyExistsError:
-        return catalog.load_table(identifier)
+        return bring_up_to_date(catalog.load_table(identifier), role)
