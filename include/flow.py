@@ -10,18 +10,20 @@ from pyiceberg.catalog import Catalog
 
 from include.config.environment import Environment
 from include.config.object_file import ObjectFile
+from include.lake.layout import refuse_unknown_layouts
 from include.lake.names import RawTables
 from include.lake.upsert import upsert
 from include.lake.watermark import read_lake_state, refuse_foreign_org
 from include.quality.quarantine import write_quarantine
 from include.quality.quarantine_table import Origin
+from include.quality.replay import replay_quarantine
 from include.quality.validation import validate
 from include.salesforce.bulk import Polling
 from include.salesforce.client import SalesforceClient
 from include.salesforce.extraction import extract
 from include.salesforce.read_plan import make_read_plan
 from include.salesforce.window import RunRequest, plan_window
-from include.staging.manifest import ExtractionManifest, ReadPlan, UpsertManifest, ValidationManifest
+from include.staging.manifest import ExtractionManifest, ReadPlan, ReplayManifest, UpsertManifest, ValidationManifest
 from include.staging.store import run_folder
 
 log = logging.getLogger(__name__)
@@ -54,13 +56,16 @@ class Flow:
         :param request: what the run asks for.
         :param run_id: Airflow's run id.
         :param bulk_from_rows: from this estimate on Bulk API 2.0 is used; default: the object file's.
+        :raises LayoutTooNew: when another release has changed a table.
         :raises ForeignOrg: when the connection leads to another org than the lake's.
         :raises WindowRefused: when the run asks for what cannot be read.
         :raises SalesforceProblem: any, see include/salesforce/errors.py.
         """
         client.clock()
         client.check_reserve("checking the source")
-        state = read_lake_state(self.catalog, self.tables)
+        tables = self.tables
+        refuse_unknown_layouts(self.catalog, (tables.mirror, tables.changes, tables.quarantine, tables.ledger))
+        state = read_lake_state(self.catalog, tables)
         refuse_foreign_org(state, org_id=client.org_id, table=self.object_file.table)
         window = plan_window(
             request,
@@ -114,6 +119,19 @@ class Flow:
             quarantined_at=datetime.now(UTC),
         )
         return result.gate()
+
+    def replay_quarantine(self) -> ReplayManifest:
+        """Bring into the lake what the quarantine holds and the object file accepts by now; it asks no org.
+
+        :raises LayoutTooNew: when another release has changed a table.
+        :raises UpsertContended: when other writers were faster every time.
+        """
+        return replay_quarantine(
+            catalog=self.catalog,
+            object_file=self.object_file,
+            environment=self.environment,
+            replayed_at=datetime.now(UTC),
+        )
 
     def upsert(self, validation: ValidationManifest) -> UpsertManifest:
         """Append what is new to the changes log, then bring the mirror and its watermark forward in one commit.
