@@ -53,12 +53,7 @@ def replay_quarantine(
     if quarantine is None:
         return ReplayManifest(table=tables.quarantine)
     # A folder of its own: two replays at once must not remove each other's files.
-    folder = store.run_folder(
-        staging_uri=environment.staging_uri,
-        table=object_file.table,
-        run_id=f"replay-{uuid.uuid4().hex}",
-        step="accepted",
-    )
+    folder = store.join(environment.staging_uri, object_file.table, f"replay-{uuid.uuid4().hex}")
     staged = _Staged(folder=folder, object_file=object_file)
     try:
         judged = Rejudgement(quarantine=quarantine, catalog=catalog, tables=tables, object_file=object_file)

@@ -21,7 +21,7 @@ _MODIFIED = "lastmodifieddate"
 _NOT_ORDERED = "duplicate Id: two states with the same"
 #: Reasons that hold a record's own values → the rule they stand for.
 _WITH_VALUES = (
-    (re.compile(r"Id is malformed: .*? is not 15 or 18 letters and digits", re.DOTALL), "Id is malformed"),
+    (re.compile(r"^Id is malformed: .* is not 15 or 18 letters and digits", re.DOTALL), "Id is malformed"),
     (re.compile(r"(\w+) (?=['\"\d-]|datetime).*? is shared with \w+(?=$|; )", re.DOTALL), r"\1 is not unique"),
 )
 
