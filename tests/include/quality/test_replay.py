@@ -10,6 +10,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from pyiceberg.catalog.sql import SqlCatalog
+from pyiceberg.schema import Schema
+from pyiceberg.types import NestedField, StringType, TimestamptzType
 
 from include.config.environment import current_environment
 from include.config.object_file import ObjectFile
@@ -26,6 +28,7 @@ from tests.include.quality.conftest import FILE, NOON, user, user_id
 
 STRICT = FILE.model_copy(update={"max_error_percent": 100.0})
 RELAXED = STRICT.model_copy(update={"required": ("Id",)})
+OLD = ("id", "record", "reasons", "_extraction_run_id")
 Staged = Callable[..., ExtractionManifest]
 
 
@@ -394,3 +397,29 @@ def test_staged_rows_have_the_schema_that_extract_gives_them(lake: Lake, monkeyp
     monkeypatch.setattr(store, "write_parquet", note)
     lake.replay()
     assert written == [schema_of(plan, FILE)]
+
+
+def test_rows_of_the_first_release_are_listed_and_wait_for_a_repeat_of_their_run(lake: Lake) -> None:
+    """Such rows lack the window they were read in; a run that is validated again writes them with it."""
+    lake.run(at(0.5, 1, name=None), hour=1)
+    name = "sf_raw.sf_user_quarantine"
+    (row,) = lake.rows("sf_user_quarantine")
+    lake.catalog.drop_table(name)
+    old = Schema(
+        *(NestedField(number, one, StringType()) for number, one in enumerate(OLD, start=1)),
+        NestedField(5, "_quarantined_at", TimestamptzType()),
+    )
+    table = lake.catalog.create_table(name, old)
+    table.append(pa.Table.from_pylist([row], table.schema().as_arrow()))
+    entry = lake.entry()
+    assert (entry.identity, entry.reasons, entry.state) == (user_id(1), "Name is missing", "cannot be replayed")
+    assert entry.note.startswith("made before layout version 2 of the table")
+    assert (lake.replay().unplaceable, len(lake.log(1))) == (1, 1)
+    lake.run(at(1.5, 2, name=None), hour=2)
+    assert {entry.identity: entry.state for entry in lake.list().entries} == {
+        user_id(1): "cannot be replayed",
+        user_id(2): "can be replayed",
+    }
+    lake.run(at(0.5, 1, name=None), hour=1)
+    assert (lake.replay().replayed, lake.replay().replayed) == (2, 0)
+    assert len(lake.log(1)) == 2
