@@ -14,7 +14,7 @@ DBT_FILES := $(shell find dbt -path dbt/target -prune -o -type f \( -name '*.sql
 # A dollar sign is the person's own: make is not to expand it.
 override Q := $(value Q)
 override SCENARIO := $(value SCENARIO)
-export SCENARIO KEEP Q PORT OBJECT RUN_ID ONLY
+export SCENARIO KEEP Q PORT OBJECT RUN_ID REPLAY ONLY
 export FORMAT ?= table
 
 .PHONY: help
@@ -68,6 +68,10 @@ validate-schema: $(READY) ## hold an object file against the simulated org (OBJE
 .PHONY: extraction-stats
 extraction-stats: $(READY) ## rows, bytes, API calls and seconds of a run (OBJECT=user RUN_ID=…)
 	@$(BIN)/python -m local.ask extraction-stats $(if $(OBJECT),"$$OBJECT",user) $(if $(RUN_ID),--run-id "$$RUN_ID")
+
+.PHONY: quarantine
+quarantine: $(READY) ## records that were refused, and why (OBJECT=user REPLAY=1 FORMAT=csv|table|json)
+	@$(BIN)/python -m local.ask quarantine $(if $(OBJECT),"$$OBJECT",user) $(if $(REPLAY),--replay) --format "$$FORMAT"
 
 .PHONY: test
 test: $(READY) $(MANIFEST) ## every test (ARGS="-k name" for some)

@@ -1,4 +1,4 @@
-"""`make validate-schema` and `make extraction-stats`: the plugin's questions, asked on the laptop's lake and org."""
+"""`make validate-schema`, `extraction-stats`, `quarantine`: the plugin's questions, on the laptop's lake and org."""
 
 from __future__ import annotations
 

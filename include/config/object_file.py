@@ -15,6 +15,9 @@ import yaml
 from croniter import croniter
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 
+#: The format of object files that this release reads. docs/decisions/0005-layout-versions.md: how a next one comes.
+FORMAT_VERSION = 1
+
 OBJECTS_FOLDER = Path(__file__).resolve().parent.parent / "objects"
 
 #: An API name of Salesforce, optionally with a namespace prefix and a custom suffix (`Audit_Phase__c`).
@@ -96,7 +99,7 @@ class ExpectedRows(_Frozen):
 class ObjectFile(_Frozen):
     """How one Salesforce object is read, judged and kept. Defaults are those of NAMES in docs/configuration.md.
 
-    :param version: version of this file's format; 1 is the only one.
+    :param version: version of this file's format; 1 is the only one so far.
     :param object: API name in Salesforce.
     :param table: name of the mirror in the raw namespace; the log, quarantine and ledger derive from it.
     :param fields: API names to read. A field that the org's describe lacks is never selected.
@@ -143,6 +146,18 @@ class ObjectFile(_Frozen):
         if isinstance(data, dict) and "table" not in data and isinstance(data.get("object"), str):
             return {**data, "table": f"sf_{data['object'].lower()}"}
         return data
+
+    @field_validator("version", mode="before")
+    @classmethod
+    def _version_is_read(cls, value: Any) -> Any:
+        if type(value) is int and value > FORMAT_VERSION:
+            raise ValueError(
+                f"this release reads version {FORMAT_VERSION}; upgrade the package to the release that the file was "
+                f"written for, or write it in version {FORMAT_VERSION} (docs/configuration.md)"
+            )
+        if type(value) is not int or value != FORMAT_VERSION:
+            raise ValueError(f"there is no such version; write `version: {FORMAT_VERSION}`, which this release reads")
+        return value
 
     @field_validator("lookback", "full_refresh_every", mode="before")
     @classmethod
@@ -302,11 +317,16 @@ def read_object_files(folder: Path = OBJECTS_FOLDER) -> dict[str, ObjectFile]:
 
 def _explain(path: Path, error: ValidationError) -> str:
     lines = []
-    for problem in error.errors(include_url=False, include_context=False):
+    problems = error.errors(include_url=False, include_context=False)
+    # What else is wrong with a file of another version is not for this release to say.
+    versions = [problem for problem in problems if problem["loc"] == ("version",) and problem["type"] != "missing"]
+    for problem in versions or problems:
         key = ".".join(str(part) for part in problem["loc"] if part != "[key]") or "the file"
         message = problem["msg"].removeprefix("Value error, ")
         if problem["type"] == "extra_forbidden":
             message = f"is not a key; allowed are {', '.join(ObjectFile.model_fields)}"
+        if problem["type"] == "missing" and key == "version":
+            message = f"is missing; write `version: {FORMAT_VERSION}`, the format that this release reads"
         value = problem.get("input")
         shown = "" if isinstance(value, dict) or problem["type"] == "missing" else f" (got {value!r:.120})"
         lines.append(f"  {key}: {message}{shown}")

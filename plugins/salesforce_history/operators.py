@@ -14,6 +14,7 @@ from include.config.environment import Environment, current_environment
 from include.config.object_file import ObjectFile
 from include.flow import Flow
 from include.lake.absence import SuspiciousRead
+from include.lake.layout import LayoutTooNew
 from include.lake.schema_growth import IncompatibleColumn
 from include.lake.version_counts import current_snapshot_id
 from include.lake.watermark import ForeignOrg
@@ -37,6 +38,9 @@ from salesforce_history.params import ParamRefused, moment
 #: XCom key of upsert_raw: the dimension's snapshot before dbt ran, with which publish_metrics compares.
 DIMENSION_SNAPSHOT = "dimension_snapshot"
 
+#: XCom key of upsert_raw: the `ReplayManifest`, if the run was asked to replay the quarantine.
+REPLAY = "quarantine_replay"
+
 #: XCom key of a task that waits for API requests: since when.
 WAITS_SINCE = "waits_for_quota_since"
 
@@ -53,6 +57,7 @@ NEEDS_A_PERSON = (
     SuspiciousRead,
     ForeignOrg,
     IncompatibleColumn,
+    LayoutTooNew,
 )
 
 
@@ -171,6 +176,8 @@ class ValidateOperator(ObjectOperator):
 class IcebergUpsertOperator(ObjectOperator):
     """Append what is new to the changes log, then bring the mirror and its watermark forward in one commit.
 
+    Before that it replays the quarantine, if the run's Params ask for it: dbt publishes both together.
+
     :param validation: the `ValidationManifest` of validate.
     """
 
@@ -182,6 +189,8 @@ class IcebergUpsertOperator(ObjectOperator):
 
     def work(self, context: Context) -> dict[str, Any]:
         flow = self.flow()
+        if context["params"].get("replay_quarantine"):
+            context["ti"].xcom_push(key=REPLAY, value=flow.replay_quarantine().model_dump(mode="json"))
         manifest = flow.upsert(ValidationManifest.model_validate(self.validation))
         dimension = f"{flow.environment.curated_namespace}.{self.object_file.dimension}"
         context["ti"].xcom_push(key=DIMENSION_SNAPSHOT, value=current_snapshot_id(flow.catalog, dimension))
