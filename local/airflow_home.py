@@ -78,6 +78,7 @@ class AirflowHome:
             "SF_HISTORY_ENV": "local",
             "SF_HISTORY_LAKE": str(self.lake),
             "SF_HISTORY_RETRY_DELAY_SECONDS": "3",
+            "SF_HISTORY_TURN_RECHECK_SECONDS": "2",
             **(extra or {}),
         }
 

@@ -57,7 +57,7 @@ def replay(home: AirflowHome, scenario: Scenario, *, keep: bool, console: Consol
         dags = _load_dags(objects)
         runs = six_hour_runs(scenario)
         if keep:
-            _warn_of_the_past(home, dags, runs, console)
+            _take_over(home, dags, runs, console)
         run_ids = _run_all(dags, runs, org, console)
 
     from include.config.environment import current_environment
@@ -88,18 +88,19 @@ def _run_all(dags: dict[str, tuple[ObjectFile, DAG]], runs: list[Run], org: OrgH
     return run_ids
 
 
-def _warn_of_the_past(
-    home: AirflowHome, dags: dict[str, tuple[ObjectFile, DAG]], runs: list[Run], console: Console
-) -> None:
-    """A kept lake has read up to its watermark: what is added before that shows in the next full refresh only."""
+def _take_over(home: AirflowHome, dags: dict[str, tuple[ObjectFile, DAG]], runs: list[Run], console: Console) -> None:
+    """Go on from a kept lake: a replay that was killed has no turn any more, and the watermark is where it is."""
     from include.config.environment import current_environment
     from include.lake.names import RawTables
+    from include.lake.turn import give_back_turn
     from include.lake.watermark import read_lake_state
     from local.lake.catalog import lake_folder
 
     catalog = lake_folder(home.lake).open_catalog()
     for object_file, dag in dags.values():
-        watermark = read_lake_state(catalog, RawTables.of(object_file, current_environment())).watermark
+        tables = RawTables.of(object_file, current_environment())
+        give_back_turn(catalog, tables, run_id=None)
+        watermark = read_lake_state(catalog, tables).watermark
         past = [run for run in runs if watermark and run.end <= watermark]
         if watermark and past:
             console.print(

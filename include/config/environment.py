@@ -46,6 +46,7 @@ class Environment(BaseModel):
     :param max_api_usage_percentage: share of the org's daily API requests in use over which a task waits, 0-100.
     :param api_usage_recheck_seconds: how long it waits until it looks again.
     :param api_usage_patience_seconds: how long it waits altogether; then it fails.
+    :param turn_recheck_seconds: how long a run waits before it looks again whether another one is still at the history.
     :param dbt_project: folder of the dbt project.
     """
 
@@ -67,6 +68,7 @@ class Environment(BaseModel):
     max_api_usage_percentage: float = Field(default=80, ge=0, le=100)
     api_usage_recheck_seconds: int = Field(default=900, ge=1)
     api_usage_patience_seconds: int = Field(default=24 * 60 * 60, ge=0)
+    turn_recheck_seconds: int = Field(default=30, ge=1)
     dbt_project: Path = PROJECT_ROOT / "dbt"
 
     def dbt_variables(self) -> dict[str, str]:

@@ -38,6 +38,15 @@ class CredentialsRefused(SalesforceProblem):
     )
 
 
+class ConnectionIncomplete(SalesforceProblem):
+    """There is no Airflow connection, or it does not hold what a login needs."""
+
+    default_remedy = (
+        "Give it type salesforce and, in its extra, domain, consumer_key and consumer_secret (client credentials). A "
+        "login with consumer_key and private_key_file_path (JWT), or with user, password and security_token, works too."
+    )
+
+
 class SessionLost(SalesforceProblem):
     """The session was refused again straight after a new login."""
 

@@ -10,7 +10,7 @@ import requests
 from simple_salesforce import Salesforce
 from simple_salesforce.exceptions import SalesforceAuthenticationFailed
 
-from include.salesforce.errors import ApiLimitReached, CredentialsRefused, Unavailable, clean
+from include.salesforce.errors import ApiLimitReached, ConnectionIncomplete, CredentialsRefused, Unavailable, clean
 from include.salesforce.http import tls_problem
 from include.salesforce.ids import to_18
 
@@ -33,6 +33,7 @@ class Login:
     def connection(self) -> Salesforce:
         """The connection; made at the first call and after `forget`.
 
+        :raises ConnectionIncomplete: when the connection does not hold a login.
         :raises CredentialsRefused: when the org refuses the login.
         :raises ApiLimitReached: when the org has no API requests left.
         :raises Unavailable: when another attempt may succeed.
@@ -65,6 +66,8 @@ class Login:
             if "REQUEST_LIMIT_EXCEEDED" in code:
                 raise ApiLimitReached(f"logging in: {code}: {said}.") from None
             raise CredentialsRefused(f"logging in: Salesforce answered {code}: {said}.") from None
+        except TypeError:  # what simple_salesforce raises for a combination of values that is no login
+            raise ConnectionIncomplete("logging in: the Airflow connection does not hold a complete login.") from None
         except requests.exceptions.SSLError as error:
             raise tls_problem("logging in", error) from None
         except requests.RequestException as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -48,7 +48,7 @@ class Lake:
     """What a lake holds, without what differs from run to run.
 
     :param rows: mirror and log rows, each with how often it is there.
-    :param mirror: id → (division, phase, whether it is gone).
+    :param mirror: id → (what is tracked …, whether it is gone).
     :param state: the mirror's watermark and last complete refresh.
     """
 
@@ -100,6 +100,15 @@ class Bench:
         extraction = self.flow.extract(client, plan, polling=Polling(first=0.01, longest=0.05, total=8.0))
         return self.flow.upsert(self.flow.validate(extraction))
 
+    def log(self, columns: Sequence[str]) -> list[tuple[Any, ...]]:
+        """Rows of the changes log: Id, change, window end, then the columns asked for.
+
+        :param columns: names of columns.
+        """
+        wanted = ("id", "_change", "_window_end", *columns)
+        rows = self.flow.catalog.load_table(self.flow.tables.changes).scan(selected_fields=wanted).to_arrow()
+        return [tuple(row[name] for name in wanted) for row in rows.to_pylist()]
+
     @staticmethod
     def client(connection: Mapping[str, Any], *, read_timeout: float = 60.0) -> SalesforceClient:
         """A client of the org that wastes no time between its attempts.
@@ -120,7 +129,8 @@ class Bench:
                 kept = tuple(sorted((name, value) for name, value in row.items() if name not in _OWN))
                 rows[table, kept] += 1
                 if table == self.flow.tables.mirror:
-                    mirror[row["id"]] = (row["division"], row["audit_phase__c"], row["isdeleted"])
+                    tracked = (row[name.lower()] for name in self.flow.object_file.tracked)
+                    mirror[row["id"]] = (*tracked, row["isdeleted"])
         state = LakeState.of(self.flow.catalog.load_table(self.flow.tables.mirror))
         return Lake(rows=rows, mirror=mirror, state=(state.watermark, state.last_full_refresh))
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -124,18 +125,14 @@ class Stage:
         self.problems += [f"too many: {row}" for row in (lake.rows - oracle.rows).elements()]
         self.problems += [f"missing: {row}" for row in (oracle.rows - lake.rows).elements()]
 
-    def equal(self, found: Iterable[Any], expected: Iterable[Any], *, what: str) -> None:
-        """Compare rows that the story has worked out by itself.
+    def equal(self, found: Iterable[Hashable], expected: Iterable[Hashable], *, what: str) -> None:
+        """Compare rows that the story has worked out by itself, in whatever order.
 
         :param found: as they are.
         :param expected: as they ought to be.
         :param what: of which they are rows.
         """
-        found, expected = sorted(map(repr, found)), sorted(map(repr, expected))
-        self.rows += len(expected)
-        if found != expected:
-            extra = [row for row in found if row not in expected][:3]
-            lacking = [row for row in expected if row not in found][:3]
-            self.problems.append(
-                f"{what}: {len(found)} rows, {len(expected)} expected; extra {extra}, lacking {lacking}"
-            )
+        there, wanted = Counter(found), Counter(expected)
+        self.rows += wanted.total()
+        self.problems += [f"{what}: too many: {row}" for row in (there - wanted).elements()]
+        self.problems += [f"{what}: missing: {row}" for row in (wanted - there).elements()]

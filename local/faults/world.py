@@ -36,7 +36,7 @@ def write_world(path: Path) -> None:
 
     :param path: a JSON-lines file.
     """
-    path.write_text("".join(json.dumps(event) + "\n" for event in _events()), encoding="utf-8")
+    path.write_text("".join(json.dumps(event) + "\n" for event in world_events()), encoding="utf-8")
 
 
 def expected_users(at: datetime) -> dict[str, tuple[Any, ...]]:
@@ -48,8 +48,8 @@ def expected_users(at: datetime) -> dict[str, tuple[Any, ...]]:
     """
     found: dict[str, dict[str, Any]] = {}
     gone: set[str] = set()
-    for event in sorted(_events(), key=lambda event: event["at"]):
-        if max(event["at"], event.get("visible_at", "")) >= _iso(at):
+    for event in sorted(world_events(), key=lambda event: event["at"]):
+        if max(event["at"], event.get("visible_at", "")) >= iso(at):
             continue
         if event["op"] == "purge":
             gone.add(event["Id"])
@@ -58,7 +58,8 @@ def expected_users(at: datetime) -> dict[str, tuple[Any, ...]]:
     return {key: (fields.get("Division"), fields.get("Audit_Phase__c"), key in gone) for key, fields in found.items()}
 
 
-def _events() -> Iterator[dict[str, Any]]:
+def world_events() -> Iterator[dict[str, Any]]:
+    """What happens in it, as lines of a scenario."""
     for number in range(USERS):
         yield _event(MIDNIGHT + timedelta(seconds=40 * (number // 3)), "insert", number)
     yield _event(SIX - timedelta(seconds=1), "insert", 600)
@@ -71,7 +72,7 @@ def _events() -> Iterator[dict[str, Any]]:
     yield _event(NOON - timedelta(seconds=1), "update", 600)
     yield _event(NOON, "insert", 603)
     for number in _GONE:
-        yield {"at": _iso(NOON + timedelta(hours=1)), "op": "purge", "object": "User", "Id": user(number)}
+        yield {"at": iso(NOON + timedelta(hours=1)), "op": "purge", "object": "User", "Id": user(number)}
 
 
 def _event(at: datetime, op: str, number: int, *, visible_at: datetime | None = None) -> dict[str, Any]:
@@ -79,9 +80,13 @@ def _event(at: datetime, op: str, number: int, *, visible_at: datetime | None = 
     fields = {"Division": _DIVISIONS[turn % 5], "Audit_Phase__c": _PHASES[turn % 4]}
     if op == "insert":
         fields |= {"Name": f'User {number}, "{number % 7}"\nÜber 東京'}
-    event = {"at": _iso(at), "op": op, "object": "User", "Id": user(number), "fields": fields}
-    return event if visible_at is None else {**event, "visible_at": _iso(visible_at)}
+    event = {"at": iso(at), "op": op, "object": "User", "Id": user(number), "fields": fields}
+    return event if visible_at is None else {**event, "visible_at": iso(visible_at)}
 
 
-def _iso(moment: datetime) -> str:
+def iso(moment: datetime) -> str:
+    """A moment as scenarios write it.
+
+    :param moment: aware, UTC.
+    """
     return moment.isoformat().replace("+00:00", "Z")

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 from airflow.providers.apache.iceberg.hooks.iceberg import IcebergHook
 from airflow.providers.salesforce.hooks.salesforce import SalesforceHook
+from airflow.sdk.exceptions import AirflowNotFoundException
 
 from include.salesforce.client import SalesforceClient
+from include.salesforce.errors import ConnectionIncomplete
 from include.salesforce.http import http_session
 
 if TYPE_CHECKING:
@@ -25,7 +27,10 @@ def salesforce_client(conn_id: str, *, max_api_usage_percentage: float = 100.0) 
     """
 
     def connect() -> Salesforce:
-        return SalesforceHook(salesforce_conn_id=conn_id, session=http_session()).get_conn()
+        try:
+            return SalesforceHook(salesforce_conn_id=conn_id, session=http_session()).get_conn()
+        except AirflowNotFoundException:
+            raise ConnectionIncomplete(f"logging in: there is no Airflow connection {conn_id}.") from None
 
     return SalesforceClient(connect, max_api_usage_percentage=max_api_usage_percentage)
 

@@ -16,7 +16,6 @@ from include.flow import Flow
 from include.lake.absence import SuspiciousRead
 from include.lake.layout import LayoutTooNew
 from include.lake.schema_growth import IncompatibleColumn
-from include.lake.version_counts import current_snapshot_id
 from include.lake.watermark import ForeignOrg
 from include.quality.validation import TooManyRejects
 from include.salesforce.client import SalesforceClient
@@ -34,9 +33,6 @@ from include.salesforce.window import RunRequest, WindowRefused
 from include.staging.manifest import ExtractionManifest, ReadPlan, ValidationManifest
 from salesforce_history.connections import lake_catalog, salesforce_client
 from salesforce_history.params import ParamRefused, moment
-
-#: XCom key of upsert_raw: the dimension's snapshot before dbt ran, with which publish_metrics compares.
-DIMENSION_SNAPSHOT = "dimension_snapshot"
 
 #: XCom key of upsert_raw: the `ReplayManifest`, if the run was asked to replay the quarantine.
 REPLAY = "quarantine_replay"
@@ -192,8 +188,6 @@ class IcebergUpsertOperator(ObjectOperator):
         if context["params"].get("replay_quarantine"):
             context["ti"].xcom_push(key=REPLAY, value=flow.replay_quarantine().model_dump(mode="json"))
         manifest = flow.upsert(ValidationManifest.model_validate(self.validation))
-        dimension = f"{flow.environment.curated_namespace}.{self.object_file.dimension}"
-        context["ti"].xcom_push(key=DIMENSION_SNAPSHOT, value=current_snapshot_id(flow.catalog, dimension))
         return manifest.model_dump(mode="json")
 
 

@@ -12,6 +12,7 @@ from salesforce_history.dbt_group import RebuildHistoryOperator, dbt_task_group
 from salesforce_history.operators import CheckSourceOperator, ExtractOperator, IcebergUpsertOperator, ValidateOperator
 from salesforce_history.params import pipeline_params
 from salesforce_history.publish import PublishMetricsOperator
+from salesforce_history.turn import TakeTurnOperator
 
 OWNER = "data-platform"
 
@@ -66,6 +67,7 @@ def build_pipeline(object_file: ObjectFile, environment: Environment) -> DAG:
         extract = ExtractOperator(task_id="extract", object_file=object_file, plan=check_source.output)
         validate = ValidateOperator(task_id="validate", object_file=object_file, extraction=extract.output)
         upsert_raw = IcebergUpsertOperator(task_id="upsert_raw", object_file=object_file, validation=validate.output)
+        take_turn = TakeTurnOperator(task_id="take_turn", object_file=object_file)
         dbt_scd2 = dbt_task_group(object_file, environment, group_id="dbt_scd2")
         rebuild_history = RebuildHistoryOperator(
             task_id="rebuild_history",
@@ -81,10 +83,11 @@ def build_pipeline(object_file: ObjectFile, environment: Environment) -> DAG:
             dbt_group="dbt_scd2",
             validate_task="validate",
             upsert_task="upsert_raw",
+            turn_task="take_turn",
             rebuild_task="rebuild_history",
             trigger_rule=TriggerRule.ALL_DONE,
         )
-        upsert_raw >> dbt_scd2 >> [rebuild_history, publish_metrics]
+        upsert_raw >> take_turn >> dbt_scd2 >> [rebuild_history, publish_metrics]
         rebuild_history >> publish_metrics
     return dag
 
@@ -102,6 +105,7 @@ Every run reads what changed in **{object}**, appends it to the changes log `{ra
 | `extract` | reads the window into staged Parquet, proves that nothing is missing | nothing was written to the lake |
 | `validate` | accepts or quarantines every record | rejects are in `{raw}.{table}_quarantine`, nothing is published |
 | `upsert_raw` | changes log first, then mirror and watermark in one commit | clear it: the outcome is the same |
+| `take_turn` | waits while another run is at the history | nothing was published; clear it |
 | `dbt_scd2` | staging, observations, versions (audited), dimension, snapshot | readers still see the last good state |
 | `rebuild_history` | only if a dbt task failed: works every history out anew | the log is complete: fix, then clear |
 | `publish_metrics` | records the run in `sf_ops.pipeline_runs` | the run has failed: it says why |

@@ -7,13 +7,13 @@ from typing import Any
 from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowFailException
 
-from include.config.environment import current_environment
+from include.flow import Flow
 from include.lake.run_log import record_run
+from include.lake.turn import give_back_turn
 from include.lake.version_counts import count_versions
 from include.staging.manifest import UpsertManifest, ValidationManifest
-from salesforce_history.connections import lake_catalog
 from salesforce_history.dbt_group import can_be_rebuilt
-from salesforce_history.operators import DIMENSION_SNAPSHOT, ObjectOperator
+from salesforce_history.operators import ObjectOperator
 
 
 class HistoryNotPublished(AirflowFailException):
@@ -29,20 +29,36 @@ class PublishMetricsOperator(ObjectOperator):
     :param dbt_group: id of the Cosmos group.
     :param validate_task: task id whose XCom is the `ValidationManifest`.
     :param upsert_task: task id whose XCom is the `UpsertManifest`.
+    :param turn_task: task id whose XCom is the dimension's snapshot before dbt ran.
     :param rebuild_task: task id of the rebuild.
     """
 
     def __init__(
-        self, *, dbt_group: str, validate_task: str, upsert_task: str, rebuild_task: str, **kwargs: Any
+        self,
+        *,
+        dbt_group: str,
+        validate_task: str,
+        upsert_task: str,
+        turn_task: str,
+        rebuild_task: str,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.dbt_group = dbt_group
         self.validate_task = validate_task
         self.upsert_task = upsert_task
+        self.turn_task = turn_task
         self.rebuild_task = rebuild_task
 
     def work(self, context: Context) -> dict[str, Any]:
-        environment = current_environment()
+        flow = self.flow()
+        try:
+            return self._publish(context, flow)
+        finally:
+            give_back_turn(flow.catalog, flow.tables, run_id=context["run_id"])
+
+    def _publish(self, context: Context, flow: Flow) -> dict[str, Any]:
+        environment, catalog = flow.environment, flow.catalog
         states = context["ti"].get_task_states(dag_id=self.dag_id, run_ids=[context["run_id"]])[context["run_id"]]
         failed = sorted(task for task, state in states.items() if state == "failed" and task != self.task_id)
         rebuilt = states.get(self.rebuild_task) == "success"
@@ -50,7 +66,6 @@ class PublishMetricsOperator(ObjectOperator):
             task for task in failed if not (rebuilt and can_be_rebuilt(task) and task.startswith(self.dbt_group))
         ]
         published = not beyond_repair
-        catalog = lake_catalog(environment.iceberg_conn_id)
         row: dict[str, Any] = {
             "run_id": context["run_id"],
             "object": self.object_file.object,
@@ -65,7 +80,7 @@ class PublishMetricsOperator(ObjectOperator):
             counts = count_versions(
                 catalog,
                 f"{environment.curated_namespace}.{self.object_file.dimension}",
-                before=context["ti"].xcom_pull(task_ids=self.upsert_task, key=DIMENSION_SNAPSHOT),
+                before=context["ti"].xcom_pull(task_ids=self.turn_task),
             )
             row |= {
                 "versions_opened": counts.opened,

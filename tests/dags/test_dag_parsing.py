@@ -105,6 +105,8 @@ def test_the_flow_of_a_pipeline(parsed: dict[str, Any], noun: str) -> None:
     assert tasks["check_source"] == ["extract"]
     assert tasks["extract"] == ["validate"]
     assert tasks["validate"] == ["upsert_raw"]
+    assert tasks["upsert_raw"] == ["take_turn"]
+    assert all(task.startswith("dbt_scd2.") for task in tasks["take_turn"])
     groups = {task.split(".")[1] for task in tasks if task.startswith("dbt_scd2.")}
     for model in (
         f"stg_sf_{noun}",

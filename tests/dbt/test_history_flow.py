@@ -209,3 +209,65 @@ def test_a_column_that_the_dimension_lacks_is_added(history_lake):
     assert lake.dimension().metadata.table_uuid == before.metadata.table_uuid
     assert brief(lake.versions()) == [("005A", "North", False, True)]
     assert lake.versions()[0]["is_active"] is True
+
+
+def test_a_build_of_nothing_closes_nothing(history_lake):
+    lake = history_lake
+    lake.log(lake.observation("005A", "2026-01-01", division="North"))
+    lake.mirror(lake.observation("005A", "2026-01-01", division="North"))
+    assert lake.dbt("build", "--select", "tag:sf_user", "--exclude", "resource_type:unit_test", "sf_raw.*").success
+    before, ledger = lake.versions(), lake.ledger()
+    lake.log(lake.observation("005A", "2026-01-02", division="South"))
+    for flags in (("--empty",), ("--empty", "--full-refresh")):
+        assert lake.dbt("run", "--select", "tag:sf_user", *flags).success
+        assert lake.dbt("snapshot", "--select", "tag:sf_user", "--empty").success
+        assert (lake.versions(), lake.ledger()) == (before, ledger), flags
+        open_rows = lake.catalog.load_table("sf_curated.sf_user_snapshot").scan(row_filter="dbt_valid_to is null")
+        assert open_rows.count() == 1
+    lake.history()
+    assert [row["division"] for row in lake.versions()] == ["North", "South"]
+
+
+def test_a_batch_that_was_not_merged_is_not_marked_consumed(history_lake):
+    """Another run builds the intermediate table anew between this run's versions and its MERGE."""
+    lake = history_lake
+    lake.log(lake.observation("005A", "2026-01-01", division="North"))
+    lake.history()
+    lake.log(lake.observation("005A", "2026-01-02", division="South"))
+    lake.dbt("run", "--select", "int_sf_user_changes", "int_sf_user_versions")
+    lake.log(lake.observation("005B", "2026-01-02", division="East"))
+    lake.dbt("run", "--select", "int_sf_user_changes")
+    assert lake.dbt("run", "--select", "dim_sf_user_scd").success
+    assert [run for run, _, _ in lake.ledger()] == ["run-1"]
+    lake.history()
+    assert [(row["user_id"], row["division"]) for row in lake.versions()] == [
+        ("005A", "North"),
+        ("005A", "South"),
+        ("005B", "East"),
+    ]
+    assert [run for run, _, _ in lake.ledger()] == ["run-1", "run-2", "run-3"]
+
+
+def test_a_rebuild_over_the_versions_of_some_records_is_refused(history_lake):
+    lake = history_lake
+    lake.log(lake.observation("005A", "2026-01-01"), lake.observation("005B", "2026-01-01"))
+    lake.history()
+    lake.log(lake.observation("005A", "2026-01-02", division="South"))
+    lake.history()
+    before = lake.versions()
+    refused = lake.dbt("run", "--full-refresh", "--select", "dim_sf_user_scd")
+    assert not refused.success
+    assert "versions of some records only" in str(refused.result.results[0].message)
+    assert lake.versions() == before
+
+
+def test_a_rebuild_from_an_empty_log_is_refused(history_lake):
+    lake = history_lake
+    lake.log(lake.observation("005A", "2026-01-01"))
+    lake.history()
+    before = lake.versions()
+    lake.catalog.load_table("sf_raw.sf_user_changes").delete()
+    refused = lake.dbt("run", "--full-refresh", "--select", "+dim_sf_user_scd")
+    assert not refused.success
+    assert "is empty" in str(refused.result.results[-1].message)
+    assert lake.versions() == before

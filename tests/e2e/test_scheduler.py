@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import requests
 
 from local import services
 from local.airflow_home import AirflowHome
+from local.lake.catalog import lake_folder
 from local.org.handle import OrgHandle, start_org
 from local.org.ids import to_18
 from tests.e2e.conftest import PROJECT, ask_lake
@@ -84,11 +86,40 @@ class Airflow:
             time.sleep(2)
         raise AssertionError(f"{run_type} runs did not end in time: {self.runs()}")
 
+    def tasks(self, run_id: str) -> list[dict[str, Any]]:
+        """The tasks of a run."""
+        found: list[dict[str, Any]] = self.call("GET", f"dags/{DAG_ID}/dagRuns/{run_id}/taskInstances?limit=100")[
+            "task_instances"
+        ]
+        return found
+
+    def history_span(self, run: dict[str, Any]) -> tuple[str, str]:
+        """When a run's dbt tasks began and ended."""
+        tasks = [task for task in self.tasks(run["dag_run_id"]) if task["task_id"].startswith("dbt_scd2.")]
+        return min(task["start_date"] for task in tasks), max(task["end_date"] for task in tasks)
+
+    def clear(self, run_id: str, task_id: str) -> None:
+        """Clear one task, as a person does in the UI, and wait until it has run again."""
+        options = {"dry_run": False, "dag_run_id": run_id, "task_ids": [task_id], "only_failed": False}
+        path = f"dags/{DAG_ID}/dagRuns/{run_id}"
+        before = self.call("GET", f"{path}/taskInstances/{task_id}")["try_number"]
+        self.call("POST", f"dags/{DAG_ID}/clearTaskInstances", json=options)
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            task = self.call("GET", f"{path}/taskInstances/{task_id}")
+            if task["try_number"] > before and task["state"] == "success" and self._is_over(path):
+                return
+            assert task["state"] != "failed", f"{task_id} failed after it was cleared"
+            time.sleep(0.5)
+        raise AssertionError(f"{task_id} did not run again in time")
+
+    def _is_over(self, path: str) -> bool:
+        return bool(self.call("GET", path)["state"] == "success")
+
     def explain(self, run: dict[str, Any]) -> str:
         """What became of each task of a run."""
-        path = f"dags/{DAG_ID}/dagRuns/{run['dag_run_id']}/taskInstances?limit=100"
-        tasks = self.call("GET", path)["task_instances"]
-        return f"{run['dag_run_id']} failed: " + ", ".join(f"{task['task_id']}={task['state']}" for task in tasks)
+        states = [f"{task['task_id']}={task['state']}" for task in self.tasks(run["dag_run_id"])]
+        return f"{run['dag_run_id']} failed: {', '.join(states)}"
 
 
 @pytest.fixture(scope="module")
@@ -158,12 +189,16 @@ def test_a_scheduled_run_a_trigger_with_params_and_a_backfill(airflow: Airflow) 
     assert (asked["window_start"], asked["window_end"]) == (f"{DAY} 06:00:00", f"{DAY} 12:00:00")
     assert (asked["full_refresh"], asked["rows_extracted"]) == ("false", "4")
 
-    # Three intervals, bounds inclusive on the interval's start; each reads its interval and the lookback hour.
+    # Three intervals at once, bounds inclusive on the interval's start; each reads its interval and the lookback hour.
+    # Meanwhile an impatient person triggers the same window twice more.
     airflow.cli(
         "backfill", "create", "--dag-id", DAG_ID, "--from-date", f"{DAY}T00:00:00Z", "--to-date", f"{DAY}T12:00:00Z",
-        "--max-active-runs", "1",
+        "--max-active-runs", "3",
     )  # fmt: skip
+    for _ in range(2):
+        airflow.call("POST", f"dags/{DAG_ID}/dagRuns", json={"logical_date": None, "conf": params})
     airflow.wait(run_type="backfill", count=3)
+    airflow.wait(run_type="manual", count=3)
     windows = [
         (run["window_start"], run["window_end"], run["rows_extracted"]) for run in logged_runs(airflow, "backfill")
     ]
@@ -173,6 +208,10 @@ def test_a_scheduled_run_a_trigger_with_params_and_a_backfill(airflow: Airflow) 
         (f"{DAY} 11:00:00", f"{DAY} 18:00:00", "3"),
     ]
 
+    # Their histories were brought up to date one after the other.
+    spans = sorted(airflow.history_span(run) for run in airflow.runs())
+    assert all(ended <= began for (_, ended), (began, _) in pairwise(spans)), spans
+
     # All of them read the same present, so there is one version a user, and the watermark has not gone back.
     assert ask_lake(
         airflow.home.root,
@@ -181,6 +220,52 @@ def test_a_scheduled_run_a_trigger_with_params_and_a_backfill(airflow: Airflow) 
     ) == [{"versions": "20", "users": "20", "current": "20"}]
     newest = ask_lake(airflow.home.root, "select max(watermark) as watermark from sf_ops.pipeline_runs")
     assert newest == [{"watermark": first["window_end"]}]
+
+
+#: Tasks that write something, or decide what is written; views and tests do neither.
+CLEARED = (
+    "check_source",
+    "extract",
+    "validate",
+    "upsert_raw",
+    "take_turn",
+    "dbt_scd2.int_sf_user_changes.run",
+    "dbt_scd2.int_sf_user_versions.run",
+    "dbt_scd2.dim_sf_user_scd.run",
+    "dbt_scd2.sf_user_snapshot_snapshot",
+    "publish_metrics",
+)
+
+
+def test_clearing_any_single_task_changes_nothing(airflow: Airflow) -> None:
+    (run,) = (run for run in airflow.runs() if run["run_type"] == "scheduled")
+    known = {task["task_id"] for task in airflow.tasks(run["dag_run_id"])}
+    before = lake_rows(airflow.home)
+    for task_id in [*CLEARED, *(task for task in known if task.endswith("dbt_producer_watcher"))]:
+        assert task_id in known, sorted(known)
+        airflow.clear(run["dag_run_id"], task_id)
+        assert lake_rows(airflow.home) == before, task_id
+
+
+TABLES = (
+    "sf_raw.sf_user",
+    "sf_raw.sf_user_changes",
+    "sf_curated.dim_sf_user_scd",
+    "sf_curated.sf_user_snapshot",
+    "sf_curated.sf_user_consumed",
+    "sf_ops.pipeline_runs",
+)
+
+
+def lake_rows(home: AirflowHome) -> dict[str, list[str]]:
+    """Every row of every table, but for the times at which runs were recorded."""
+    catalog = lake_folder(home.lake).open_catalog()
+    found = {}
+    for name in TABLES:
+        rows = catalog.load_table(name).scan().to_arrow()
+        kept = [column for column in rows.column_names if column != "recorded_at"]
+        found[name] = sorted(map(repr, rows.select(kept).to_pylist()))
+    return found
 
 
 def test_a_wrong_param_is_refused_before_anything_runs(airflow: Airflow) -> None:

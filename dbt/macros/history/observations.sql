@@ -1,5 +1,8 @@
 {#- Every observation of the touched records, each with whether its batch is pending.
 
+    `_build` names the dbt call that made these rows, and whether of all records or of the touched ones: what the ledger is
+    told later is what was merged from them, even if somebody else builds them anew meanwhile.
+
     A batch is one extraction attempt (_extraction_run_id, _extracted_at). It is pending unless the ledger has it with
     the same number of observations, so what was consumed is known exactly, in whatever order batches arrive. A record
     is touched if a pending batch observed it; all are when the dimension is rebuilt.
@@ -7,6 +10,7 @@
     Only the two columns of the batch are read for the whole log; whole rows only of the touched records. -#}
 {% macro scd2_observations(noun, log, ledger) -%}
     {%- set object = sf_object(noun) -%}
+    {%- set everything = scd2_everything_is_touched(object.dimension) -%}
 with batches as (
     select
         _extraction_run_id,
@@ -36,7 +40,7 @@ pending as (
             and batches.observations = consumed.observations
     where consumed._extraction_run_id is null
 )
-{%- if not scd2_everything_is_touched(object.dimension) %},
+{%- if not everything %},
 
 touched as (
     select distinct log.{{ object.id }}
@@ -59,11 +63,12 @@ select
     log._extracted_at,
     log._extraction_run_id,
     log._row_hash,
-    pending._extraction_run_id is not null as is_pending
+    pending._extraction_run_id is not null as is_pending,
+    cast('{{ invocation_id }} {{ 'all' if everything else 'touched' }}' as varchar) as _build
 from {{ log }} as log
 left join pending
     on log._extraction_run_id = pending._extraction_run_id and log._extracted_at = pending._extracted_at
-{%- if not scd2_everything_is_touched(object.dimension) %}
+{%- if not everything %}
 where log.{{ object.id }} in (select touched.{{ object.id }} from touched)
 {%- endif %}
 {%- endmacro %}
@@ -81,9 +86,9 @@ where log.{{ object.id }} in (select touched.{{ object.id }} from touched)
 {%- endmacro %}
 
 
-{#- Appends the batches that a build has consumed to the ledger: those pending ones that are not there yet. Runs after
+{#- Appends to the ledger the batches that a build consists of: those pending ones that are not there yet. Called after
     the dimension's commit, so a crash in between makes the next run consume them again, with the same outcome. -#}
-{% macro scd2_record_consumed(changes, ledger) -%}
+{% macro scd2_record_consumed(changes, ledger, build) -%}
 insert into {{ ledger.render() }} (_extraction_run_id, _extracted_at, observations)
 with consumed as (
     select
@@ -91,7 +96,7 @@ with consumed as (
         _extracted_at,
         count(*) as observations
     from {{ changes }}
-    where is_pending
+    where is_pending and _build = '{{ build }}'
     group by _extraction_run_id, _extracted_at
 )
 
@@ -106,4 +111,11 @@ left join {{ ledger }} as ledger
         and consumed._extracted_at = {{ utc_timestamp('ledger._extracted_at') }}
         and consumed.observations = ledger.observations
 where ledger._extraction_run_id is null
+{%- endmacro %}
+
+
+{#- The build that versions were worked out from; none if there are no versions. -#}
+{% macro scd2_build_of(versions) -%}
+    {%- set found = run_query('select max(_build) as build from ' ~ versions) -%}
+    {{ return(found.columns[0].values()[0]) }}
 {%- endmacro %}

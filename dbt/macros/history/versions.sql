@@ -131,7 +131,8 @@ select
     effective_to,
     effective_to is null as is_current,
     is_deleted,
-    _scd_id
+    _scd_id,
+    (select max(built._build) from {{ changes }} as built) as _build
 from identified
 {%- endmacro %}
 

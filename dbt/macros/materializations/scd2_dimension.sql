@@ -6,10 +6,14 @@
     one updating action; an engine does the same underneath. Rows that are equal but for _dbt_updated_at are left alone,
     so a re-run commits nothing.
 
-    Hooks after it run when the commit is done, every one of them. -#}
+    After the commit the ledger is told of the batches that were merged: those of the build that the versions were worked
+    out from, noted before the MERGE. If another run has built the intermediate tables anew meanwhile, nothing matches and
+    the batches are consumed again. With --empty nothing is merged: what was not read has not gone. -#}
 {% materialization scd2_dimension, default -%}
     {%- set target_relation = this.incorporate(type='table') -%}
     {%- set existing_relation = load_cached_relation(this) -%}
+    {%- set changes, versions = ref(config.require('changes')), ref(config.require('versions')) -%}
+    {%- set build = none if flags.EMPTY else scd2_build_of(versions) -%}
     {%- set record_key = config.require('record_key') -%}
 
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
@@ -21,23 +25,43 @@
     {%- else -%}
         {%- do get_assert_columns_equivalent(sql) -%}
         {%- do scd2_append_new_columns(target_relation) -%}
+        {%- do scd2_refuse_partial_rebuild(target_relation, versions, build) -%}
     {%- endif -%}
 
     {%- call statement('main') -%}
-        {{ scd2_merge(target_relation, sql, record_key, should_full_refresh()) }}
+        {%- if flags.EMPTY -%} select 'nothing was read, so nothing is merged' as skipped
+        {%- else -%} {{ scd2_merge(target_relation, sql, record_key, versions if should_full_refresh(), build) }}
+        {%- endif -%}
     {%- endcall -%}
 
     {%- do persist_docs(target_relation, model) -%}
     {%- do adapter.commit() -%}
 
-    {%- for hook in post_hooks -%}
-        {%- call statement('after_commit', auto_begin=False) -%}
-            {{ render(hook.get('sql')) }}
+    {%- if build -%}
+        {%- call statement('record_consumed', auto_begin=False) -%}
+            {{ scd2_record_consumed(changes, source('sf_ledger', config.require('ledger')), build) }}
         {%- endcall -%}
-    {%- endfor -%}
+    {%- endif -%}
+
+    {{ run_hooks(post_hooks, inside_transaction=False) }}
 
     {{ return({'relations': [target_relation]}) }}
 {%- endmaterialization %}
+
+
+{#- A rebuild deletes what its versions lack, so these must be the versions of all records: built by the same kind of call,
+    and not empty while the dimension has rows. -#}
+{% macro scd2_refuse_partial_rebuild(dimension, versions, build) -%}
+    {%- if not should_full_refresh() or flags.EMPTY or (build or '').endswith(' all') -%} {{ return(none) }} {%- endif -%}
+    {%- if run_query('select 1 as one from ' ~ dimension ~ ' limit 1').rows | length -%}
+        {%- do exceptions.raise_compiler_error(
+            dimension ~ ' is not rebuilt: ' ~ versions ~ (
+                ' holds the versions of some records only, and all others would be deleted. '
+                if build else ' is empty, and everything would be deleted. Is the changes log the right one? '
+            ) ~ 'Build the intermediate models in the same call: dbt build --full-refresh --select +' ~ dimension.identifier
+        ) -%}
+    {%- endif -%}
+{%- endmacro %}
 
 
 {#- Creates the empty dimension with the contract's types, partitioned. -#}
@@ -102,8 +126,11 @@
 
 {#- The MERGE. Trino, Athena and DuckDB all take it as it is. A source row says which row of the target it replaces: the
     row to delete, or null for a row to insert, which therefore matches nothing. As a join of equalities it is hashed;
-    a condition on the source alone would make DuckDB compare every row with every other. -#}
-{% macro scd2_merge(target, wanted_sql, record_key, everything) -%}
+    a condition on the source alone would make DuckDB compare every row with every other.
+
+    In a rebuild `versions` is the table that the SQL reads: rows go only while it still holds the build that was asked
+    for, so that a run beside this one, which builds it for a few records, takes nothing away. -#}
+{% macro scd2_merge(target, wanted_sql, record_key, versions, build) -%}
     {%- set columns = model.columns.values() | map(attribute='name') | list -%}
     {%- set same -%}
         present.{{ record_key }} = wanted.{{ record_key }} and present._scd_id = wanted._scd_id
@@ -126,9 +153,11 @@ using (
             count(*) over (partition by {{ record_key }}, _scd_id) as _copies,
             row_number() over (partition by {{ record_key }}, _scd_id order by _dbt_updated_at) as _copy
         from {{ target }}
-        {%- if not everything %}
-        where {{ record_key }} in (select touched.{{ record_key }} from wanted as touched)
-        {%- endif %}
+        where
+            {{ record_key }} in (select touched.{{ record_key }} from wanted as touched)
+            {%- if versions and build %}
+            or '{{ build }}' = (select max(built._build) from {{ versions }} as built)
+            {%- endif %}
     ),
 
     present as (

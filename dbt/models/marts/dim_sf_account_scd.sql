@@ -2,7 +2,10 @@
     materialized='scd2_dimension',
     record_key='account_id',
     partitioned_by=scd2_partitioning('account_id'),
-    post_hook="{{ scd2_record_consumed(ref('int_sf_account_changes'), source('sf_ledger', 'sf_account_consumed')) }}"
+    changes='int_sf_account_changes',
+    versions='int_sf_account_versions',
+    ledger='sf_account_consumed'
 ) }}
+-- depends_on: {{ ref('int_sf_account_changes') }}, {{ source('sf_ledger', 'sf_account_consumed') }}
 
 {{ scd2_dimension('account', versions=ref('int_sf_account_versions')) }}

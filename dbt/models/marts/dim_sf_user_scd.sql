@@ -2,7 +2,10 @@
     materialized='scd2_dimension',
     record_key='user_id',
     partitioned_by=scd2_partitioning('user_id'),
-    post_hook="{{ scd2_record_consumed(ref('int_sf_user_changes'), source('sf_ledger', 'sf_user_consumed')) }}"
+    changes='int_sf_user_changes',
+    versions='int_sf_user_versions',
+    ledger='sf_user_consumed'
 ) }}
+-- depends_on: {{ ref('int_sf_user_changes') }}, {{ source('sf_ledger', 'sf_user_consumed') }}
 
 {{ scd2_dimension('user', versions=ref('int_sf_user_versions')) }}

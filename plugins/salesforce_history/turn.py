@@ -1,0 +1,39 @@
+"""Taking turns: the histories of one object are brought up to date one run at a time.
+
+`max_active_runs` does not count backfills, and a person may trigger what they like. Reading and the upsert bear any
+company; dbt's intermediate tables do not, because they have the same names in every run.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
+from airflow.sdk import Context
+
+from include.lake.turn import take_turn
+from include.lake.version_counts import current_snapshot_id
+from salesforce_history.operators import ObjectOperator
+
+_GOES_ON = ("queued", "running", "restarting")
+
+
+class TakeTurnOperator(ObjectOperator):
+    """Wait until no other run of this DAG is at its history; the task is deferred and holds no worker slot meanwhile.
+
+    Returns the dimension's snapshot before this run's history, with which publish_metrics compares.
+    """
+
+    def work(self, context: Context) -> int | None:
+        flow, ti = self.flow(), context["ti"]
+
+        def goes_on(run_id: str) -> bool:
+            return ti.get_dr_count(dag_id=self.dag_id, run_ids=[run_id], states=list(_GOES_ON)) > 0
+
+        holder = take_turn(flow.catalog, flow.tables, run_id=context["run_id"], goes_on=goes_on)
+        if holder is not None:
+            wait = timedelta(seconds=flow.environment.turn_recheck_seconds)
+            self.log.info("run %s is at the history of %s; looking again in %s", holder, self.object_file.object, wait)
+            self.defer(trigger=TimeDeltaTrigger(wait), method_name="resume")
+        dimension = f"{flow.environment.curated_namespace}.{self.object_file.dimension}"
+        return current_snapshot_id(flow.catalog, dimension)
