@@ -41,11 +41,13 @@ def grow(table: Table, columns: Mapping[str, IcebergType | None]) -> bool:
     :raises CommitFailedException: when another writer changed the schema at the same time.
     """
     present = {field.name: field for field in table.schema().fields}
-    added, widened, settled = [], [], []
+    added, widened, settled, confirmed = [], [], [], []
     for name, wanted in columns.items():
         field = present.get(name)
         if field is None:
             added.append((name, wanted))
+        elif field.doc == UNSEEN and field.field_type == wanted:
+            confirmed.append((name, wanted))
         elif wanted is None or field.field_type == wanted or (field.field_type, wanted) in _HOLDS:
             continue
         elif (field.field_type, wanted) in _WIDENS:
@@ -54,11 +56,14 @@ def grow(table: Table, columns: Mapping[str, IcebergType | None]) -> bool:
             settled.append((name, wanted))
         else:
             raise _incompatible(table, field, wanted)
-    if not (added or widened or settled):
+    if not (added or widened or settled or confirmed):
         return False
     with table.update_schema() as update:
         for name, wanted in widened:
             update.update_column(name, field_type=wanted)
+        for name, _ in confirmed:
+            # From now on it may hold values, and another type must not replace it.
+            update.update_column(name, doc="")
         for name, _ in settled:
             update.delete_column(name)
         for name, wanted in (*settled, *added):
@@ -66,7 +71,7 @@ def grow(table: Table, columns: Mapping[str, IcebergType | None]) -> bool:
     log.info(
         "%s: columns added: %s; widened: %s; type settled: %s",
         ".".join(table.name()),
-        *(", ".join(name for name, _ in names) or "none" for names in (added, widened, settled)),
+        *(", ".join(name for name, _ in names) or "none" for names in (added, widened, [*settled, *confirmed])),
     )
     return True
 
