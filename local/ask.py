@@ -24,6 +24,8 @@ def main() -> int:
             org = stack.enter_context(start_org(home=home.org))
         variables = home.variables(org)
         os.environ.update(variables)
+        # Airflow logs to stdout, where only the answer belongs.
+        os.environ.setdefault("AIRFLOW__LOGGING__LOGGING_LEVEL", "ERROR")
         sys.path[:0] = variables["PYTHONPATH"].split(os.pathsep)
         home.prepare(variables, fresh=False)
         from salesforce_history.ask import main as ask
