@@ -46,7 +46,7 @@ class Environment(BaseModel):
     :param max_api_usage_percentage: share of the org's daily API requests in use over which a task waits, 0-100.
     :param api_usage_recheck_seconds: how long it waits until it looks again.
     :param api_usage_patience_seconds: how long it waits altogether; then it fails.
-    :param turn_recheck_seconds: how long a run waits before it looks again whether another one is still at the history.
+    :param turn_recheck_seconds: how often it is looked whether the run has ended that another run waits for.
     :param dbt_project: folder of the dbt project.
     """
 

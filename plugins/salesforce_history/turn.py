@@ -6,16 +6,14 @@ company; dbt's intermediate tables do not, because they have the same names in e
 
 from __future__ import annotations
 
-from datetime import timedelta
-
-from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
+from airflow.providers.standard.triggers.external_task import DagStateTrigger
 from airflow.sdk import Context
 
 from include.lake.turn import take_turn
 from include.lake.version_counts import current_snapshot_id
 from salesforce_history.operators import ObjectOperator
 
-_GOES_ON = ("queued", "running", "restarting")
+_GOES_ON = ["queued", "running"]
 
 
 class TakeTurnOperator(ObjectOperator):
@@ -28,12 +26,19 @@ class TakeTurnOperator(ObjectOperator):
         flow, ti = self.flow(), context["ti"]
 
         def goes_on(run_id: str) -> bool:
-            return ti.get_dr_count(dag_id=self.dag_id, run_ids=[run_id], states=list(_GOES_ON)) > 0
+            return ti.get_dr_count(dag_id=self.dag_id, run_ids=[run_id], states=_GOES_ON) > 0
 
         holder = take_turn(flow.catalog, flow.tables, run_id=context["run_id"], goes_on=goes_on)
         if holder is not None:
-            wait = timedelta(seconds=flow.environment.turn_recheck_seconds)
-            self.log.info("run %s is at the history of %s; looking again in %s", holder, self.object_file.object, wait)
-            self.defer(trigger=TimeDeltaTrigger(wait), method_name="resume")
+            self.log.info("run %s is at the history of %s; waiting until it has ended", holder, self.object_file.object)
+            self.defer(
+                trigger=DagStateTrigger(
+                    dag_id=self.dag_id,
+                    states=["success", "failed"],  # type: ignore[list-item]
+                    run_ids=[holder],
+                    poll_interval=flow.environment.turn_recheck_seconds,
+                ),
+                method_name="resume",
+            )
         dimension = f"{flow.environment.curated_namespace}.{self.object_file.dimension}"
         return current_snapshot_id(flow.catalog, dimension)
