@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from include.config.object_file import ObjectFile, read_object_files
@@ -165,6 +166,8 @@ def _later_layout(stage: Stage) -> None:
         stage.refused(LayoutTooNew, lambda: _run(stage, bench, 2), says=f"{table} has layout version {CURRENT + 1}")
         stage.equal(_metadata(bench), before, what="tables that the refused run has left as they were")
         _say_layout(bench, table, CURRENT)
+    staged = bench.flow.staging_folder(f"run_{RUNS[2]:%Y%m%dT%H%M%S}", step="extract")
+    stage.expect(not Path(staged).exists(), "records were read before the layout was looked at")
     _run(stage, bench, 2)
     _agree(stage, bench, _calm(stage, 1, 2))
 
