@@ -15,7 +15,7 @@ DBT_FILES := $(shell find dbt -path dbt/target -prune -o -type f \( -name '*.sql
 override Q := $(value Q)
 override SCENARIO := $(value SCENARIO)
 override IDS := $(value IDS)
-export SCENARIO KEEP Q PORT OBJECT RUN_ID ONLY IDS
+export SCENARIO KEEP Q PORT OBJECT RUN_ID ONLY IDS REPLAY
 export FORMAT ?= table
 
 .PHONY: help
@@ -69,6 +69,10 @@ validate-schema: $(READY) ## hold an object file against the simulated org (OBJE
 .PHONY: extraction-stats
 extraction-stats: $(READY) ## rows, bytes, API calls and seconds of a run (OBJECT=user RUN_ID=…)
 	@$(BIN)/python -m local.ask extraction-stats $(if $(OBJECT),"$$OBJECT",user) $(if $(RUN_ID),--run-id "$$RUN_ID")
+
+.PHONY: quarantine
+quarantine: $(READY) ## records that were refused, and why (OBJECT=user REPLAY=1 FORMAT=csv|table|json)
+	@$(BIN)/python -m local.ask quarantine $(if $(OBJECT),"$$OBJECT",user) $(if $(REPLAY),--replay) --format "$$FORMAT"
 
 .PHONY: erase
 erase: $(READY) $(MANIFEST) ## forget people for good (OBJECT=user IDS="0055e0000000001AAA …" YES=1)

@@ -13,10 +13,13 @@ from include.config.environment import Environment
 from include.config.object_file import ObjectFile
 from include.lake.erased import ErasedIds, read_erased
 from include.lake.erasure import ErasureReport, erase
+from include.lake.layout import refuse_unknown_layouts
 from include.lake.names import RawTables
 from include.lake.upsert import upsert
 from include.lake.watermark import read_lake_state, refuse_foreign_org
 from include.quality.quarantine import write_quarantine
+from include.quality.quarantine_table import Origin
+from include.quality.replay import replay_quarantine
 from include.quality.validation import validate
 from include.salesforce.bulk import Polling
 from include.salesforce.client import SalesforceClient
@@ -27,7 +30,7 @@ from include.salesforce.window import RunRequest, plan_window
 from include.schema_watch import SCHEMA_PROBLEMS, SchemaWatch
 from include.staging import store
 from include.staging.forgetting import forget_rows
-from include.staging.manifest import ExtractionManifest, ReadPlan, UpsertManifest, ValidationManifest
+from include.staging.manifest import ExtractionManifest, ReadPlan, ReplayManifest, UpsertManifest, ValidationManifest
 from include.staging.store import run_folder
 
 log = logging.getLogger(__name__)
@@ -63,6 +66,7 @@ class Flow:
         :param request: what the run asks for.
         :param run_id: Airflow's run id.
         :param bulk_from_rows: from this estimate on Bulk API 2.0 is used; default: the object file's.
+        :raises LayoutTooNew: when another release has changed a table.
         :raises ForeignOrg: when the connection leads to another org than the lake's.
         :raises WindowRefused: when the run asks for what cannot be read.
         :raises IncompatibleColumn: when a field's type in the org no longer fits its column.
@@ -70,7 +74,9 @@ class Flow:
         """
         client.clock()
         client.check_reserve("checking the source")
-        state = read_lake_state(self.catalog, self.tables)
+        tables = self.tables
+        refuse_unknown_layouts(self.catalog, (tables.mirror, tables.changes, tables.quarantine, tables.ledger))
+        state = read_lake_state(self.catalog, tables)
         refuse_foreign_org(state, org_id=client.org_id, table=self.object_file.table)
         window = plan_window(
             request,
@@ -149,12 +155,25 @@ class Flow:
             catalog=self.catalog,
             table_name=self.tables.quarantine,
             reject_files=result.reject_files,
-            run_id=run_id,
+            origin=Origin.of(extraction),
             quarantined_at=datetime.now(UTC),
             erased=lambda: self.erased(org_id),
         )
         self._forget_since(erased, folder)
         return result.gate()
+
+    def replay_quarantine(self) -> ReplayManifest:
+        """Bring into the lake what the quarantine holds and the object file accepts by now; it asks no org.
+
+        :raises LayoutTooNew: when another release has changed a table.
+        :raises UpsertContended: when other writers were faster every time.
+        """
+        return replay_quarantine(
+            catalog=self.catalog,
+            object_file=self.object_file,
+            environment=self.environment,
+            replayed_at=datetime.now(UTC),
+        )
 
     def upsert(self, validation: ValidationManifest) -> UpsertManifest:
         """Append what is new to the changes log, then bring the mirror and its watermark forward in one commit.

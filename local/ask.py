@@ -1,4 +1,4 @@
-"""`make validate-schema` and `make extraction-stats`: the plugin's questions, asked on the laptop's lake and org."""
+"""`make validate-schema`, `extraction-stats`, `quarantine`: the plugin's questions, on the laptop's lake and org."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ def ask(arguments: list[str], *, root: Path = PROJECT / ".local") -> int:
             org = stack.enter_context(start_org(home=home.org))
         variables = home.variables(org)
         os.environ.update(variables)
+        # Airflow logs to stdout, where only the answer belongs.
+        os.environ.setdefault("AIRFLOW__LOGGING__LOGGING_LEVEL", "ERROR")
         sys.path[:0] = variables["PYTHONPATH"].split(os.pathsep)
         home.prepare(variables, fresh=False)
         from salesforce_history.ask import main as answer

@@ -103,7 +103,7 @@ class RunObservations:
         self.window, self.run_id = plan.window, plan.run_id
         self.window_end = plan.window.end.astimezone(UTC)
         self.extracted_at = as_utc(validation.extraction.extracted_at)
-        self.observed = ",".join(sorted({field.column for field in plan.fields} | {"isdeleted"}))
+        self.observed = plan.observed_columns
 
     def find(self) -> Observations:
         """Compare the accepted records with the lake.

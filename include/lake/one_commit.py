@@ -18,45 +18,23 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Mapping
-from typing import Literal
 
-from pydantic import Field
 from pyiceberg.exceptions import CommitFailedException, ValidationException
 from pyiceberg.manifest import DataFile, ManifestContent, ManifestEntry, ManifestEntryStatus, ManifestFile
 from pyiceberg.table import Table, Transaction
 from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.refs import MAIN_BRANCH
 from pyiceberg.table.snapshots import Operation
-from pyiceberg.table.update import ValidatableTableRequirement, update_table_metadata
+from pyiceberg.table.update import update_table_metadata
 from pyiceberg.table.update.snapshot import _ManifestMergeManager, _MergeAppendFiles, _OverwriteFiles
 
 from include.lake.data_files import discard
+from include.lake.unmoved_properties import AssertProperties
 
 _MANIFEST_BYTES = 8 * 1024 * 1024
 _MANIFESTS_BEFORE_MERGE = 8
 #: Places of a data file's lowest and highest values among its fields, as the Iceberg specification orders them.
 _LOWER_BOUNDS, _UPPER_BOUNDS = 10, 11
-
-
-class AssertProperties(ValidatableTableRequirement):
-    """Properties must have the values they had at planning; None: must not be set.
-
-    Checked by pyiceberg inside the catalog's commit (SQL and Glue), right before its compare-and-swap.
-    """
-
-    type: Literal["assert-properties"] = Field(default="assert-properties")
-    properties: dict[str, str | None]
-
-    def validate(self, base_metadata: TableMetadata | None) -> None:  # type: ignore[override]
-        """Compare with what the catalog has now.
-
-        :param base_metadata: the table's current metadata.
-        :raises CommitFailedException: naming the first property that has moved.
-        """
-        current = base_metadata.properties if base_metadata else {}
-        for name, expected in self.properties.items():
-            if current.get(name) != expected:
-                raise CommitFailedException(f"{name} is {current.get(name)!r} by now, was {expected!r} at planning")
 
 
 class _Transaction(Transaction):

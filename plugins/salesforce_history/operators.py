@@ -15,6 +15,7 @@ from include.config.object_file import ObjectFile
 from include.flow import Flow
 from include.lake.absence import SuspiciousRead
 from include.lake.expiry import HistoryHeld
+from include.lake.layout import LayoutTooNew
 from include.lake.schema_growth import IncompatibleColumn
 from include.lake.watermark import ForeignOrg
 from include.quality.validation import TooManyRejects
@@ -34,6 +35,9 @@ from include.staging.manifest import ExtractionManifest, ReadPlan, ValidationMan
 from salesforce_history.connections import lake_catalog, salesforce_client
 from salesforce_history.params import ParamRefused, flag, ids_to_erase, moment
 
+#: XCom key of upsert_raw: the `ReplayManifest`, if the run was asked to replay the quarantine.
+REPLAY = "quarantine_replay"
+
 #: XCom key of a task that waits for API requests: since when.
 WAITS_SINCE = "waits_for_quota_since"
 
@@ -51,6 +55,7 @@ NEEDS_A_PERSON = (
     ForeignOrg,
     HistoryHeld,
     IncompatibleColumn,
+    LayoutTooNew,
 )
 
 
@@ -170,7 +175,7 @@ class ValidateOperator(ObjectOperator):
 class IcebergUpsertOperator(ObjectOperator):
     """Append what is new to the changes log, then bring the mirror and its watermark forward in one commit.
 
-    Whom the Param `erase` names is removed first.
+    First it removes whom the Param `erase` names and replays the quarantine, if it was asked to.
 
     :param validation: the `ValidationManifest` of validate.
     """
@@ -184,9 +189,12 @@ class IcebergUpsertOperator(ObjectOperator):
     def work(self, context: Context) -> dict[str, Any]:
         flow = self.flow()
         validation = ValidationManifest.model_validate(self.validation)
-        if ids := ids_to_erase(context["params"]):
+        params = context["params"]
+        if ids := ids_to_erase(params):
             # Before the upsert, so that the dbt models of this very run build their tables without them.
             flow.erase(ids, run_id=context["run_id"], org_id=validation.extraction.plan.org_id)
+        if flag(params, "replay_quarantine"):
+            context["ti"].xcom_push(key=REPLAY, value=flow.replay_quarantine().model_dump(mode="json"))
         manifest = flow.upsert(validation)
         return manifest.model_dump(mode="json")
 

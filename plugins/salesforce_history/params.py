@@ -44,6 +44,16 @@ def pipeline_params() -> dict[str, Param]:
                 "One runs by itself every week; ask for one after restoring, purging or importing data."
             ),
         ),
+        "replay_quarantine": Param(
+            default=False,
+            type="boolean",
+            title="Replay the quarantine",
+            description_md=(
+                "First bring in the records of the quarantine that the object file accepts by now, at the time at "
+                "which they were read. Ask for it after relaxing `required` or `unique`. A second replay changes "
+                "nothing; what was mended in Salesforce comes in by itself."
+            ),
+        ),
         "erase": Param(
             default=[],
             type="array",
