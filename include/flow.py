@@ -10,6 +10,7 @@ from pyiceberg.catalog import Catalog
 
 from include.config.environment import Environment
 from include.config.object_file import ObjectFile
+from include.lake import known_fields, run_log
 from include.lake.layout import refuse_unknown_layouts
 from include.lake.names import RawTables
 from include.lake.upsert import upsert
@@ -20,9 +21,11 @@ from include.quality.replay import replay_quarantine
 from include.quality.validation import validate
 from include.salesforce.bulk import Polling
 from include.salesforce.client import SalesforceClient
+from include.salesforce.describe import describe
 from include.salesforce.extraction import extract
 from include.salesforce.read_plan import make_read_plan
 from include.salesforce.window import RunRequest, plan_window
+from include.schema_watch import SCHEMA_PROBLEMS, SchemaWatch
 from include.staging.manifest import ExtractionManifest, ReadPlan, ReplayManifest, UpsertManifest, ValidationManifest
 from include.staging.store import run_folder
 
@@ -59,12 +62,16 @@ class Flow:
         :raises LayoutTooNew: when another release has changed a table.
         :raises ForeignOrg: when the connection leads to another org than the lake's.
         :raises WindowRefused: when the run asks for what cannot be read.
+        :raises IncompatibleColumn: when a field's type in the org no longer fits its column.
         :raises SalesforceProblem: any, see include/salesforce/errors.py.
         """
         client.clock()
         client.check_reserve("checking the source")
         tables = self.tables
-        refuse_unknown_layouts(self.catalog, (tables.mirror, tables.changes, tables.quarantine, tables.ledger))
+        operations = (f"{self.environment.operations_namespace}.{name}" for name in (known_fields.TABLE, run_log.TABLE))
+        refuse_unknown_layouts(
+            self.catalog, (tables.mirror, tables.changes, tables.quarantine, tables.ledger, *operations)
+        )
         state = read_lake_state(self.catalog, tables)
         refuse_foreign_org(state, org_id=client.org_id, table=self.object_file.table)
         window = plan_window(
@@ -77,9 +84,31 @@ class Flow:
             now=client.now,
         )
         log.info("window [%s, %s): %s", window.start or "the beginning", window.end, window.reason)
-        return make_read_plan(
-            client=client, object_file=self.object_file, run_id=run_id, window=window, bulk_from_rows=bulk_from_rows
+        watch = SchemaWatch(
+            catalog=self.catalog,
+            environment=self.environment,
+            object_file=self.object_file,
+            description=describe(client, self.object_file.object),
+            at=client.now,
         )
+        drift = watch.warn(state, window)
+        try:
+            watch.refuse_unfit()
+            plan = make_read_plan(
+                client=client,
+                object_file=self.object_file,
+                run_id=run_id,
+                window=window,
+                bulk_from_rows=bulk_from_rows,
+                description=watch.description,
+                drift=drift,
+            )
+        except SCHEMA_PROBLEMS:
+            # Told, though there is no plan: the next run need not tell it again.
+            watch.remember()
+            raise
+        watch.remember()
+        return plan
 
     def extract(
         self, client: SalesforceClient, plan: ReadPlan, *, polling: Polling | None = None

@@ -11,18 +11,19 @@ from dbt.contracts.graph.manifest import Manifest
 PROJECT = Path(__file__).resolve().parents[1]
 
 
-def parse_project(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
+def parse_project(tmp_path_factory: pytest.TempPathFactory, project: Path = PROJECT / "dbt") -> Manifest:
     """Parse the project for the laptop's target, away from its own target folder.
 
     :param tmp_path_factory: pytest's.
+    :param project: the dbt project's folder.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SF_HISTORY_LAKE", str(tmp_path_factory.mktemp("parse")))
         result = dbtRunner().invoke(
             [
                 "parse",
-                "--project-dir", str(PROJECT / "dbt"),
-                "--profiles-dir", str(PROJECT / "dbt"),
+                "--project-dir", str(project),
+                "--profiles-dir", str(project),
                 "--target", "local",
                 "--target-path", str(tmp_path_factory.mktemp("target")),
                 "--log-path", str(tmp_path_factory.mktemp("logs")),

@@ -7,10 +7,9 @@ from typing import Any
 
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
-from pyiceberg.exceptions import CommitFailedException, ValidationException
 from pyiceberg.expressions import And
-from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
+from include.lake.conflicts import again_on_conflict
 from include.lake.data_files import equal_to
 from include.lake.layout import NEW_TABLE, bring_up_to_date
 
@@ -50,12 +49,7 @@ SCHEMA = pa.schema(
 )
 
 
-@retry(
-    retry=retry_if_exception_type((CommitFailedException, ValidationException)),
-    stop=stop_after_attempt(8),
-    wait=wait_random_exponential(multiplier=0.1, max=5),
-    reraise=True,
-)
+@again_on_conflict
 def record_run(catalog: Catalog, namespace: str, row: dict[str, Any]) -> None:
     """Write a run's row; a run that is recorded again replaces its row.
 

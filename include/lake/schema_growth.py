@@ -26,6 +26,8 @@ _HOLDS = {
     (DoubleType(), LongType()),
 }
 
+_Columns = list[tuple[str, IcebergType | None]]
+
 
 class IncompatibleColumn(ValueError):
     """A field has a type in the org that its column in the lake cannot take."""
@@ -40,24 +42,10 @@ def grow(table: Table, columns: Mapping[str, IcebergType | None]) -> bool:
     :raises IncompatibleColumn: naming table, column, both types and the remedy; nothing is changed then.
     :raises CommitFailedException: when another writer changed the schema at the same time.
     """
-    present = {field.name: field for field in table.schema().fields}
-    added, widened, settled, confirmed = [], [], [], []
-    for name, wanted in columns.items():
-        field = present.get(name)
-        if field is None:
-            added.append((name, wanted))
-        elif field.doc == UNSEEN and field.field_type == wanted:
-            confirmed.append((name, wanted))
-        elif wanted is None or field.field_type == wanted or (field.field_type, wanted) in _HOLDS:
-            continue
-        elif (field.field_type, wanted) in _WIDENS:
-            widened.append((name, wanted))
-        elif field.doc == UNSEEN:
-            settled.append((name, wanted))
-        else:
-            raise _incompatible(table, field, wanted)
-    if not (added or widened or settled or confirmed):
+    growth = _growth(table, columns)
+    if not any(growth):
         return False
+    added, widened, settled, confirmed = growth
     with table.update_schema() as update:
         for name, wanted in widened:
             update.update_column(name, field_type=wanted)
@@ -76,10 +64,44 @@ def grow(table: Table, columns: Mapping[str, IcebergType | None]) -> bool:
     return True
 
 
+def refuse_incompatible(table: Table, columns: Mapping[str, IcebergType | None]) -> None:
+    """Refuse what `grow` would refuse, without changing anything.
+
+    :param table: the loaded table.
+    :param columns: name → type; None: the type is not known.
+    :raises IncompatibleColumn: naming table, column, both types and the remedy.
+    """
+    _growth(table, columns)
+
+
+def _growth(table: Table, columns: Mapping[str, IcebergType | None]) -> tuple[_Columns, _Columns, _Columns, _Columns]:
+    """What is to be added, widened, given the type that turned out to be right, and left with it for good."""
+    present = {field.name: field for field in table.schema().fields}
+    added: _Columns = []
+    widened: _Columns = []
+    settled: _Columns = []
+    confirmed: _Columns = []
+    for name, wanted in columns.items():
+        field = present.get(name)
+        if field is None:
+            added.append((name, wanted))
+        elif field.doc == UNSEEN and field.field_type == wanted:
+            confirmed.append((name, wanted))
+        elif wanted is None or field.field_type == wanted or (field.field_type, wanted) in _HOLDS:
+            continue
+        elif (field.field_type, wanted) in _WIDENS:
+            widened.append((name, wanted))
+        elif field.doc == UNSEEN:
+            settled.append((name, wanted))
+        else:
+            raise _incompatible(table, field, wanted)
+    return added, widened, settled, confirmed
+
+
 def _incompatible(table: Table, field: NestedField, wanted: IcebergType) -> IncompatibleColumn:
     return IncompatibleColumn(
         f"{'.'.join(table.name())}: column {field.name} is {field.field_type} in the lake, but the org now says "
         f"{wanted}, and Iceberg cannot turn one into the other (int to long and float to double are possible). "
-        "Nothing was written. Change the field's type back in Salesforce, or keep the old values under their name "
-        "and list the new field under another API name in the object file."
+        "Nothing was written. Change the field's type back in Salesforce; or give the field another API name there "
+        "and list that one in the object file, so that the old column keeps the old values."
     )

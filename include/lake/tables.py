@@ -6,9 +6,16 @@ with less ado. Ids have exact bounds in the manifests, by which files are pruned
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
-from pyiceberg.exceptions import NamespaceAlreadyExistsError, NoSuchTableError, TableAlreadyExistsError
+from pyiceberg.exceptions import (
+    NamespaceAlreadyExistsError,
+    NoSuchNamespaceError,
+    NoSuchTableError,
+    TableAlreadyExistsError,
+)
 from pyiceberg.partitioning import UNPARTITIONED_PARTITION_SPEC, PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
@@ -29,9 +36,9 @@ from include.config.environment import Environment
 from include.config.object_file import ObjectFile
 from include.lake.layout import NEW_TABLE, Role, bring_up_to_date
 from include.lake.names import RawTables
-from include.lake.schema_growth import UNSEEN, grow
+from include.lake.schema_growth import UNSEEN, grow, refuse_incompatible
 from include.staging.columns import COLUMN_TYPES
-from include.staging.manifest import ReadPlan
+from include.staging.manifest import FieldPlan
 
 ICEBERG_TYPES: dict[str, IcebergType] = {
     "string": StringType(),
@@ -71,14 +78,14 @@ _PROPERTIES = {
 }
 
 
-def source_columns(object_file: ObjectFile, plan: ReadPlan) -> dict[str, str | None]:
+def source_columns(object_file: ObjectFile, fields: Iterable[FieldPlan]) -> dict[str, str | None]:
     """Source column → column type, in the object file's order.
 
     :param object_file: names the columns.
-    :param plan: knows the types of the fields that the org shows.
+    :param fields: those that the org shows, with their types.
     :return: None for a column whose field the org does not show and whose type is therefore not known.
     """
-    known = {field.column: field.column_type for field in plan.fields}
+    known = {field.column: field.column_type for field in fields}
     return {name: known.get(name) or _STANDARD_TYPES.get(name) for name in object_file.columns}
 
 
@@ -96,8 +103,8 @@ def ensure_tables(
     :raises CommitFailedException: when another writer changed the schema at the same time; do it again.
     """
     tables = RawTables.of(object_file, environment)
-    _ensure_namespace(catalog, environment.raw_namespace)
-    _ensure_namespace(catalog, environment.curated_namespace)
+    ensure_namespace(catalog, environment.raw_namespace)
+    ensure_namespace(catalog, environment.curated_namespace)
     mirror = _schema(columns, EXTRACTION_COLUMNS)
     log = _schema(columns, {**EXTRACTION_COLUMNS, **OBSERVATION_COLUMNS})
     by_id = SortOrder(SortField(source_id=mirror.find_field("id").field_id, transform=IdentityTransform()))
@@ -109,11 +116,34 @@ def ensure_tables(
             name="_extracted_at_day",
         )
     )
-    growing = {name: ICEBERG_TYPES[kind] if kind else None for name, kind in columns.items()}
-    grow(_ensure_table(catalog, tables.mirror, "mirror", mirror, sort_order=by_id), growing)
-    grow(_ensure_table(catalog, tables.changes, "changes", log, spec=by_day, sort_order=by_id), growing)
-    _ensure_table(catalog, tables.ledger, "ledger", _schema({}, LEDGER_COLUMNS))
+    growing = _iceberg_types(columns)
+    grow(ensure_table(catalog, tables.mirror, "mirror", mirror, sort_order=by_id), growing)
+    grow(ensure_table(catalog, tables.changes, "changes", log, spec=by_day, sort_order=by_id), growing)
+    ensure_table(catalog, tables.ledger, "ledger", _schema({}, LEDGER_COLUMNS))
     return tables
+
+
+def refuse_unfit(catalog: Catalog, tables: RawTables, columns: Mapping[str, str | None]) -> None:
+    """Refuse what `ensure_tables` would refuse, without touching anything; tables that are not there take everything.
+
+    :param catalog: the Iceberg catalog.
+    :param tables: the object's tables.
+    :param columns: see `source_columns`.
+    :raises IncompatibleColumn: when a column cannot take the type that the org now gives it.
+    """
+    for name in (tables.mirror, tables.changes):
+        if (table := _load(catalog, name)) is not None:
+            refuse_incompatible(table, _iceberg_types(columns))
+
+
+def mirror_columns(catalog: Catalog, tables: RawTables) -> tuple[str, ...]:
+    """The mirror's columns; none where there is no mirror.
+
+    :param catalog: the Iceberg catalog.
+    :param tables: the object's tables.
+    """
+    mirror = _load(catalog, tables.mirror)
+    return () if mirror is None else tuple(mirror.schema().column_names)
 
 
 def arrow_schema(table: Table) -> pa.Schema:
@@ -147,7 +177,23 @@ def _schema(source: dict[str, str | None], tail: dict[str, str]) -> Schema:
     )
 
 
-def _ensure_namespace(catalog: Catalog, namespace: str) -> None:
+def _iceberg_types(columns: Mapping[str, str | None]) -> dict[str, IcebergType | None]:
+    return {name: ICEBERG_TYPES[kind] if kind else None for name, kind in columns.items()}
+
+
+def _load(catalog: Catalog, identifier: str) -> Table | None:
+    try:
+        return catalog.load_table(identifier)
+    except (NoSuchTableError, NoSuchNamespaceError):
+        return None
+
+
+def ensure_namespace(catalog: Catalog, namespace: str) -> None:
+    """Create a namespace unless it is there. May run twice at once.
+
+    :param catalog: the Iceberg catalog.
+    :param namespace: its name.
+    """
     if catalog.namespace_exists(namespace):
         return
     try:
@@ -159,7 +205,7 @@ def _ensure_namespace(catalog: Catalog, namespace: str) -> None:
             raise
 
 
-def _ensure_table(
+def ensure_table(
     catalog: Catalog,
     identifier: str,
     role: Role,
@@ -168,6 +214,16 @@ def _ensure_table(
     spec: PartitionSpec = UNPARTITIONED_PARTITION_SPEC,
     sort_order: SortOrder = UNSORTED_SORT_ORDER,
 ) -> Table:
+    """A table, created unless it is there. May run twice at once.
+
+    :param catalog: the Iceberg catalog.
+    :param identifier: `namespace.table`.
+    :param role: what it is for.
+    :param schema: its columns.
+    :param spec: its partitioning.
+    :param sort_order: how its files are sorted.
+    :raises LayoutTooNew: when a later release has changed it.
+    """
     try:
         return bring_up_to_date(catalog.load_table(identifier), role)
     except NoSuchTableError:

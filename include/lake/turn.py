@@ -10,9 +10,8 @@ import logging
 from collections.abc import Callable
 
 from pyiceberg.catalog import Catalog
-from pyiceberg.exceptions import CommitFailedException, ValidationException
-from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
+from include.lake.conflicts import again_on_conflict
 from include.lake.names import RawTables
 from include.lake.one_commit import commit_once
 
@@ -21,15 +20,8 @@ log = logging.getLogger(__name__)
 TURN = "sf-history.turn"
 _NOBODY = ""
 
-_patiently = retry(
-    retry=retry_if_exception_type((CommitFailedException, ValidationException)),
-    stop=stop_after_attempt(10),
-    wait=wait_random_exponential(multiplier=0.1, max=5),
-    reraise=True,
-)
 
-
-@_patiently
+@again_on_conflict
 def take_turn(catalog: Catalog, tables: RawTables, *, run_id: str, goes_on: Callable[[str], bool]) -> str | None:
     """Take the turn, unless another run has it that still goes on. Taking it twice is fine.
 
@@ -51,7 +43,7 @@ def take_turn(catalog: Catalog, tables: RawTables, *, run_id: str, goes_on: Call
     return None
 
 
-@_patiently
+@again_on_conflict
 def give_back_turn(catalog: Catalog, tables: RawTables, *, run_id: str | None) -> None:
     """Let the next run have its turn; does nothing where it is not this run's.
 

@@ -127,7 +127,7 @@ class _Upsert:
         self.plan = validation.extraction.plan
         self.extracted_at = as_utc(validation.extraction.extracted_at)
         self.tables = RawTables.of(object_file, environment)
-        self.columns = source_columns(object_file, self.plan)
+        self.columns = source_columns(object_file, self.plan.fields)
         self.tally = _Tally()
         self.ready = False
 

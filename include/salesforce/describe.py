@@ -76,6 +76,13 @@ class ObjectDescription:
         wanted = name.lower()
         return next((field for field in self.fields if field.name.lower() == wanted), None)
 
+    def twins(self, name: str) -> tuple[str, ...]:
+        """The names of all fields that are called so in any case, as the org spells them.
+
+        :param name: API name.
+        """
+        return tuple(field.name for field in self.fields if field.name.lower() == name.lower())
+
     def components(self, name: str) -> tuple[str, ...]:
         """The fields that a compound field is made of.
 

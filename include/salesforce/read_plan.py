@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from urllib.parse import quote
 
 from include.config.object_file import ObjectFile
@@ -26,7 +27,14 @@ LONGEST_REST_QUERY = 12_000
 
 
 def make_read_plan(
-    *, client: SalesforceClient, object_file: ObjectFile, run_id: str, window: Window, bulk_from_rows: int | None = None
+    *,
+    client: SalesforceClient,
+    object_file: ObjectFile,
+    run_id: str,
+    window: Window,
+    bulk_from_rows: int | None = None,
+    description: ObjectDescription | None = None,
+    drift: tuple[str, ...] = (),
 ) -> ReadPlan:
     """Decide how to read an object's window.
 
@@ -35,19 +43,15 @@ def make_read_plan(
     :param run_id: Airflow's run id.
     :param window: the run's window.
     :param bulk_from_rows: from this estimate on Bulk API 2.0 is used; default: the object file's.
+    :param description: what the org shows; default: it is asked.
+    :param drift: what has changed in the org's schema, in words.
     :raises FieldMissing: when a required or tracked field is not there.
     :raises UnexpectedSchema: when a field is compound, a blob, or not of the type that its role needs.
     :raises ObjectMissing: when the org does not show the object.
     """
-    description = describe(client, object_file.object)
+    description = description or describe(client, object_file.object)
     fields = planned_fields(object_file, description)
     absent = tuple(name for name in missing_fields(object_file, description) if name != _DELETED)
-    for name in absent:
-        log.warning(
-            "%s.%s is not in the org, or hidden from the integration user: its column stays and is null",
-            object_file.object,
-            name,
-        )
     cursor = _cursor(object_file, description)
     created = description.field(_CREATED)
     can_bound = created.name if created and created.filterable else None
@@ -67,6 +71,7 @@ def make_read_plan(
         window=window,
         fields=fields,
         absent=absent,
+        drift=drift,
         has_is_deleted=has_is_deleted,
         cursor=cursor.name,
         created=can_bound,
@@ -98,23 +103,31 @@ def missing_fields(object_file: ObjectFile, description: ObjectDescription) -> t
     return tuple(name for name in object_file.fields if description.field(name) is None)
 
 
-def planned_fields(object_file: ObjectFile, description: ObjectDescription) -> tuple[FieldPlan, ...]:
+def planned_fields(
+    object_file: ObjectFile,
+    description: ObjectDescription,
+    *,
+    hint: Callable[[str], str] | None = None,
+) -> tuple[FieldPlan, ...]:
     """What to select, as the org spells it. IsDeleted is selected wherever the org has it, listed or not.
 
     :param object_file: what to read.
     :param description: what the org shows.
+    :param hint: what is known of a missing field's whereabouts, a sentence or nothing.
     :raises FieldMissing: when a required or tracked field is not there.
-    :raises UnexpectedSchema: when a field cannot be read as one value.
+    :raises UnexpectedSchema: when a field cannot be read as one value, or not told apart from another.
     """
     essential = essential_fields(object_file)
     for name in missing_fields(object_file, description):
         if name in essential:
-            raise field_missing(object_file, name, essential[name])
+            raise field_missing(object_file, name, essential[name], hint=hint(name) if hint else "")
     names = dict.fromkeys((*object_file.fields, _DELETED))
     found = [field for name in names if (field := description.field(name)) is not None]
     for field in found:
         if not field.readable:
             raise unreadable(description, field)
+        if len(description.twins(field.name)) > 1:
+            raise twins(description, field)
     return tuple(
         FieldPlan(
             name=field.name,
@@ -126,15 +139,17 @@ def planned_fields(object_file: ObjectFile, description: ObjectDescription) -> t
     )
 
 
-def field_missing(object_file: ObjectFile, name: str, role: str) -> FieldMissing:
+def field_missing(object_file: ObjectFile, name: str, role: str, *, hint: str = "") -> FieldMissing:
     """The error for a field that must be there, with its likely cause.
 
     :param object_file: what to read.
     :param name: API name of the field.
     :param role: what it is needed for.
+    :param hint: what is known of its whereabouts, a sentence or nothing.
     """
+    said = f"{object_file.object}.{name} ({role}) is not in the org's describe of {object_file.object}."
     return FieldMissing(
-        f"{object_file.object}.{name} ({role}) is not in the org's describe of {object_file.object}.",
+        f"{said} {hint}".rstrip(),
         remedy=(
             "Either it was renamed or deleted (Setup > Object Manager): then change the object file "
             f"({object_file.noun}.yml). Or the integration user may not see it: grant Read on the field in that "
@@ -155,6 +170,19 @@ def unreadable(description: ObjectDescription, field: FieldDescription) -> Unexp
     return UnexpectedSchema(
         f"{description.name}.{field.name} is of type {field.type}, which has no single value and which Bulk refuses.",
         remedy=remedy,
+    )
+
+
+def twins(description: ObjectDescription, field: FieldDescription) -> UnexpectedSchema:
+    """The error for a field that another one differs from in case only.
+
+    :param description: the object.
+    :param field: one of them.
+    """
+    names = " and ".join(f"{description.name}.{name}" for name in description.twins(field.name))
+    return UnexpectedSchema(
+        f"{names} differ only in case: in the lake they would be one column ({field.name.lower()}).",
+        remedy="Rename one of them in Salesforce, or take the field out of the object file.",
     )
 
 

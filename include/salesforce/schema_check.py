@@ -8,7 +8,7 @@ from typing import Literal
 from include.config.object_file import ObjectFile
 from include.salesforce.client import SalesforceClient
 from include.salesforce.describe import FieldDescription, ObjectDescription, describe
-from include.salesforce.read_plan import essential_fields, field_missing, unreadable
+from include.salesforce.read_plan import essential_fields, field_missing, twins, unreadable
 
 Verdict = Literal["fits", "warning", "problem"]
 
@@ -82,6 +82,8 @@ def _check(object_file: ObjectFile, description: ObjectDescription, name: str) -
     problems: list[str] = []
     if not field.readable:
         problems.append(str(unreadable(description, field)))
+    if len(description.twins(field.name)) > 1:
+        problems.append(str(twins(description, field)))
     if name.lower() == object_file.cursor_column and (field.type != "datetime" or not field.filterable):
         problems.append("It is the cursor, which must be a filterable datetime.")
     warnings = [*_nullability(object_file, name, field), *_values(object_file, name, field)]

@@ -60,6 +60,7 @@ class ReadPlan(_Manifest):
     :param window: see Window.
     :param fields: what to select, in order.
     :param absent: fields of the object file that the org does not show, and that may be missing.
+    :param drift: sentences about what has changed in the org's schema since the run before, each told once.
     :param has_is_deleted: the object has IsDeleted and is read with queryAll.
     :param cursor: API name of the cursor field.
     :param created: API name of CreatedDate where the org can filter by it: bounds a full refresh; None: unbounded.
@@ -76,6 +77,7 @@ class ReadPlan(_Manifest):
     window: Window
     fields: tuple[FieldPlan, ...]
     absent: tuple[str, ...] = ()
+    drift: tuple[str, ...] = ()
     has_is_deleted: bool
     cursor: str
     created: str | None = None

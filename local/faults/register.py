@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from local.faults import deletions, quarantine, together
+from local.faults import deletions, drift, quarantine, together
 from local.faults.cases import Case, all_cases
 from local.faults.story import Story
 
 
 def everything() -> list[Case | Story]:
     """What is tried."""
-    return [*all_cases(), *deletions.stories(), *together.stories(), *quarantine.stories()]
+    return [*all_cases(), *drift.stories(), *deletions.stories(), *together.stories(), *quarantine.stories()]

@@ -15,8 +15,10 @@ import yaml
 from dbt.cli.main import dbtRunner, dbtRunnerResult
 from dbt.contracts.graph.manifest import Manifest
 from pyiceberg.catalog import Catalog
+from pyiceberg.io.pyarrow import schema_to_pyarrow
 from pyiceberg.table import Table
 from pyiceberg.transforms import DayTransform
+from pyiceberg.types import IcebergType
 
 from local.lake.catalog import LakeFolder, lake_folder
 from tests.parsed_project import parse_project
@@ -63,7 +65,9 @@ class HistoryLake:
         self.folder = folder
         self.catalog: Catalog = folder.open_catalog()
         self.parsed = manifest
+        self.fields = {noun: dict(fields) for noun, fields in FIELDS.items()}
         self._target = target
+        self._project = PROJECT / "dbt"
         self._runner = dbtRunner(manifest=manifest)
         self._batches = itertools.count(1)
         for namespace in ("sf_raw", "sf_curated"):
@@ -90,13 +94,29 @@ class HistoryLake:
                 pa.schema({"_extraction_run_id": pa.string(), "_extracted_at": MOMENT, "observations": pa.int64()}),
             )
 
+    def follow(self, project: Path, manifest: Manifest) -> None:
+        """Go on with another dbt project over the same lake.
+
+        :param project: its folder.
+        :param manifest: the project, parsed.
+        """
+        self._project, self.parsed = project, manifest
+        self._runner = dbtRunner(manifest=manifest)
+
+    def add_field(self, name: str, kind: IcebergType, noun: str = "user") -> None:
+        """Give mirror and log a column more, as the upsert does when the object file gains a field."""
+        for table in (f"sf_raw.sf_{noun}", f"sf_raw.sf_{noun}_changes"):
+            with self.catalog.load_table(table).update_schema() as update:
+                update.add_column(name, kind)
+        self.fields[noun][name] = schema_to_pyarrow(kind)
+
     def observation(self, record: str, at: str, noun: str = "user", **values: Any) -> dict[str, Any]:
         """One row of the log. Dates that are not given are `at`; so is the window's end, one hour later.
 
         :param at: LastModifiedDate, `2026-01-05 06:00`.
         :param values: columns that are not as usual; moments as text.
         """
-        row: dict[str, Any] = dict.fromkeys([*FIELDS[noun], *TAIL, *LOG_TAIL])
+        row: dict[str, Any] = dict.fromkeys([*self.fields[noun], *TAIL, *LOG_TAIL])
         row |= {
             "id": record,
             "name": f"Name of {record}",
@@ -110,10 +130,10 @@ class HistoryLake:
         if "isactive" in row:
             row["isactive"] = True
         row |= values
-        for column, kind in {**FIELDS[noun], **TAIL, **LOG_TAIL}.items():
+        for column, kind in {**self.fields[noun], **TAIL, **LOG_TAIL}.items():
             if kind == MOMENT and isinstance(row[column], str):
                 row[column] = moment(row[column])
-        hashed = repr([(name, row[name]) for name in sorted(FIELDS[noun]) if row[name] is not None])
+        hashed = repr([(name, row[name]) for name in sorted(self.fields[noun]) if row[name] is not None])
         row["_row_hash"] = hashlib.sha256(hashed.encode()).hexdigest()
         return row
 
@@ -126,12 +146,12 @@ class HistoryLake:
         number = next(self._batches)
         extracted = moment(at) if at else datetime(2026, 6, 1, tzinfo=UTC) + timedelta(hours=number)
         batch = [{**row, "_extraction_run_id": run or f"run-{number}", "_extracted_at": extracted} for row in rows]
-        schema = pa.schema({**FIELDS[noun], **TAIL, **LOG_TAIL})
+        schema = pa.schema({**self.fields[noun], **TAIL, **LOG_TAIL})
         self.catalog.load_table(f"sf_raw.sf_{noun}_changes").append(pa.Table.from_pylist(batch, schema))
 
     def mirror(self, *rows: dict[str, Any], noun: str = "user") -> None:
         """Make these observations the mirror."""
-        schema = pa.schema({**FIELDS[noun], **TAIL})
+        schema = pa.schema({**self.fields[noun], **TAIL})
         wanted = [{**row, "_extraction_run_id": "run", "_extracted_at": moment("2026-06-01")} for row in rows]
         self.catalog.load_table(f"sf_raw.sf_{noun}").overwrite(pa.Table.from_pylist(wanted, schema))
 
@@ -140,8 +160,8 @@ class HistoryLake:
         return self._runner.invoke(
             [
                 *arguments,
-                "--project-dir", str(PROJECT / "dbt"),
-                "--profiles-dir", str(PROJECT / "dbt"),
+                "--project-dir", str(self._project),
+                "--profiles-dir", str(self._project),
                 "--target", "local",
                 "--target-path", str(self._target),
                 "--log-path", str(self._target / "logs"),

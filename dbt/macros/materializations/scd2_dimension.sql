@@ -6,6 +6,9 @@
     one updating action; an engine does the same underneath. Rows that are equal but for _dbt_updated_at are left alone,
     so a re-run commits nothing.
 
+    The dimension follows its contract by growing: on_schema_change is append_new_columns, and nothing else is possible.
+    Dropping a column would drop what it alone remembers, and ignoring one would break the contract.
+
     After the commit the ledger is told of the batches that were merged: those of the build that the versions were worked
     out from, noted before the MERGE. If another run has built the intermediate tables anew meanwhile, nothing matches and
     the batches are consumed again. With --empty nothing is merged: what was not read has not gone. -#}
@@ -15,6 +18,7 @@
     {%- set changes, versions = ref(config.require('changes')), ref(config.require('versions')) -%}
     {%- set build = none if flags.EMPTY else scd2_build_of(versions) -%}
     {%- set record_key = config.require('record_key') -%}
+    {%- do scd2_require_append_new_columns() -%}
 
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
 
@@ -106,6 +110,18 @@
 
 {% macro duckdb__scd2_partitioning(record_key, buckets) -%}
     {{ return(['is_current', 'bucket(' ~ buckets ~ ', ' ~ record_key ~ ')']) }}
+{%- endmacro %}
+
+
+{#- Refuses every on_schema_change that this materialisation cannot honour. -#}
+{% macro scd2_require_append_new_columns() -%}
+    {%- set chosen = config.get('on_schema_change') -%}
+    {%- if chosen != 'append_new_columns' -%}
+        {{ exceptions.raise_compiler_error(
+            model.name ~ ": on_schema_change is '" ~ chosen ~ "'; a dimension of versions allows only "
+            ~ "'append_new_columns'. Columns are added, never dropped: the old ones keep what the past was. "
+            ~ "Set on_schema_change='append_new_columns' in the model's config.") }}
+    {%- endif -%}
 {%- endmacro %}
 
 

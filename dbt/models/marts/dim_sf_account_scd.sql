@@ -1,5 +1,6 @@
 {{ config(
     materialized='scd2_dimension',
+    on_schema_change='append_new_columns',
     record_key='account_id',
     partitioned_by=scd2_partitioning('account_id'),
     changes='int_sf_account_changes',

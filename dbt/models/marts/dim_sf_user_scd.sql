@@ -1,5 +1,6 @@
 {{ config(
     materialized='scd2_dimension',
+    on_schema_change='append_new_columns',
     record_key='user_id',
     partitioned_by=scd2_partitioning('user_id'),
     changes='int_sf_user_changes',

@@ -89,15 +89,12 @@ def test_a_field_that_must_be_there_is_named_with_its_cure(own_org: OrgHandle, c
     assert plan_of(client_of(own_org), USER, window()).absent == ()
 
 
-def test_a_field_that_may_be_missing_is_noted_and_left_out(
-    own_org: OrgHandle, client_of: MakeClient, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_field_that_may_be_missing_is_noted_and_left_out(own_org: OrgHandle, client_of: MakeClient) -> None:
     for name in ("IsActive", "SystemModstamp"):
         own_org.change_schema("hide", "User", {"name": name})
     plan = plan_of(client_of(own_org), USER, window())
     assert plan.absent == ("SystemModstamp", "IsActive")
     assert plan.cursor == "LastModifiedDate"
-    assert "User.IsActive is not in the org" in caplog.text
 
 
 def test_an_object_that_is_not_there_is_named(shared_org: OrgHandle, client_of: MakeClient) -> None:
@@ -109,6 +106,15 @@ def test_a_compound_field_is_refused_with_its_parts(shared_org: OrgHandle, clien
     file = changed(ACCOUNT, fields=[*ACCOUNT.fields, "BillingAddress"])
     with pytest.raises(UnexpectedSchema, match=r"BillingAddress is of type address.*BillingStreet, BillingCity"):
         plan_of(client_of(shared_org), file, window())
+
+
+def test_fields_that_differ_only_in_case_are_refused_with_both_names(own_org: OrgHandle, client_of: MakeClient) -> None:
+    own_org.change_schema("add", "User", {"name": "TITLE", "type": "string"})
+    assert plan_of(client_of(own_org), USER, window()).drift == ()
+    file = changed(USER, fields=[*USER.fields, "Title"])
+    with pytest.raises(UnexpectedSchema, match=r"User\.Title and User\.TITLE differ only in case.*title.*Rename one"):
+        plan_of(client_of(own_org), file, window())
+    assert not validate_schema(client=client_of(own_org), object_file=file).fits
 
 
 def test_a_cursor_must_be_a_moment(shared_org: OrgHandle, client_of: MakeClient) -> None:
