@@ -11,6 +11,7 @@ from pyiceberg.catalog import Catalog
 
 from include.config.environment import Environment
 from include.config.object_file import ObjectFile
+from include.lake import known_fields, run_log
 from include.lake.erased import ErasedIds, read_erased
 from include.lake.erasure import ErasureReport, erase
 from include.lake.layout import refuse_unknown_layouts
@@ -75,7 +76,10 @@ class Flow:
         client.clock()
         client.check_reserve("checking the source")
         tables = self.tables
-        refuse_unknown_layouts(self.catalog, (tables.mirror, tables.changes, tables.quarantine, tables.ledger))
+        operations = (f"{self.environment.operations_namespace}.{name}" for name in (known_fields.TABLE, run_log.TABLE))
+        refuse_unknown_layouts(
+            self.catalog, (tables.mirror, tables.changes, tables.quarantine, tables.ledger, *operations)
+        )
         state = read_lake_state(self.catalog, tables)
         refuse_foreign_org(state, org_id=client.org_id, table=self.object_file.table)
         window = plan_window(

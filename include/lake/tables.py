@@ -222,6 +222,7 @@ def ensure_table(
     :param schema: its columns.
     :param spec: its partitioning.
     :param sort_order: how its files are sorted.
+    :raises LayoutTooNew: when a later release has changed it.
     """
     try:
         return bring_up_to_date(catalog.load_table(identifier), role)

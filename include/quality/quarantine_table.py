@@ -17,6 +17,7 @@ from pyiceberg.types import NestedField, StringType, TimestamptzType
 
 from include.lake.data_files import keyed_files, read_file
 from include.lake.layout import NEW_TABLE, bring_up_to_date, layout_of
+from include.lake.tables import ensure_namespace
 from include.staging.manifest import ExtractionManifest
 
 SCHEMA = Schema(
@@ -87,7 +88,7 @@ def open_quarantine(catalog: Catalog, table_name: str) -> Table:
     try:
         return bring_up_to_date(catalog.load_table(table_name), "quarantine")
     except NoSuchTableError:
-        _ensure_namespace(catalog, table_name.rpartition(".")[0])
+        ensure_namespace(catalog, table_name.rpartition(".")[0])
         table = catalog.create_table_if_not_exists(table_name, schema=SCHEMA, properties=_PROPERTIES)
         return bring_up_to_date(table, "quarantine")
 
@@ -136,12 +137,3 @@ def _complete(rows: pa.Table) -> pa.Table:
             kind = _MOMENT if isinstance(field.field_type, TimestamptzType) else pa.string()
             rows = rows.append_column(field.name, pa.nulls(rows.num_rows, kind))
     return rows
-
-
-def _ensure_namespace(catalog: Catalog, namespace: str) -> None:
-    try:
-        catalog.create_namespace_if_not_exists(namespace)
-    except Exception:
-        # SqlCatalog lets the database's own error through when two create the same one at once.
-        if not catalog.namespace_exists(namespace):
-            raise
