@@ -12,6 +12,7 @@ from pyiceberg.catalog import Catalog
 from include.config.environment import Environment
 from include.config.object_file import ObjectFile
 from include.lake import known_fields, run_log
+from include.lake.erased import TABLE as ERASURES
 from include.lake.erased import ErasedIds, read_erased
 from include.lake.erasure import ErasureReport, erase
 from include.lake.layout import refuse_unknown_layouts
@@ -76,7 +77,8 @@ class Flow:
         client.clock()
         client.check_reserve("checking the source")
         tables = self.tables
-        operations = (f"{self.environment.operations_namespace}.{name}" for name in (known_fields.TABLE, run_log.TABLE))
+        names = (known_fields.TABLE, run_log.TABLE, ERASURES)
+        operations = (f"{self.environment.operations_namespace}.{name}" for name in names)
         refuse_unknown_layouts(
             self.catalog, (tables.mirror, tables.changes, tables.quarantine, tables.ledger, *operations)
         )

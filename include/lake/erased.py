@@ -20,6 +20,7 @@ from pyiceberg.expressions import And, BooleanExpression, In
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from include.lake.data_files import equal_to
+from include.lake.layout import NEW_TABLE, bring_up_to_date
 from include.salesforce.ids import to_18
 
 TABLE = "erasures"
@@ -160,7 +161,8 @@ def record_request(
     :return: the digests that were not recorded before.
     """
     catalog.create_namespace_if_not_exists(namespace)
-    table = catalog.create_table_if_not_exists(f"{namespace}.{TABLE}", schema=SCHEMA)
+    table = catalog.create_table_if_not_exists(f"{namespace}.{TABLE}", schema=SCHEMA, properties=NEW_TABLE)
+    bring_up_to_date(table, "erasures")
     known = {row["id_digest"] for row in _rows(catalog, namespace, object_name)}
     fresh = [digest for digest in digests if digest not in known]
     if fresh:
