@@ -5,17 +5,20 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import ExitStack
+from pathlib import Path
 
 from local.airflow_home import PROJECT, AirflowHome
 from local.org.handle import OrgHandle, OrgNotRunning, start_org
 
 
-def main() -> int:
+def ask(arguments: list[str], *, root: Path = PROJECT / ".local") -> int:
     """Ask over the org that runs; where none runs, over one started for the question.
 
+    :param arguments: of the question.
+    :param root: the laptop's folder.
     :return: the exit code of the question.
     """
-    home = AirflowHome(PROJECT / ".local")
+    home = AirflowHome(root)
     with ExitStack() as stack:
         try:
             org = OrgHandle(home.org)
@@ -28,10 +31,10 @@ def main() -> int:
         os.environ.setdefault("AIRFLOW__LOGGING__LOGGING_LEVEL", "ERROR")
         sys.path[:0] = variables["PYTHONPATH"].split(os.pathsep)
         home.prepare(variables, fresh=False)
-        from salesforce_history.ask import main as ask
+        from salesforce_history.ask import main as answer
 
-        return ask(sys.argv[1:])
+        return answer(arguments)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(ask(sys.argv[1:]))

@@ -115,6 +115,9 @@ def _warm_up() -> None:
     """
     from airflow.sdk.execution_time import supervisor
 
+    from local.masking import hide_what_is_masked
+
+    hide_what_is_masked()
     supervisor.in_process_api_server = functools.cache(supervisor.in_process_api_server)
     gc.collect()
     gc.freeze()

@@ -7,11 +7,13 @@ Four are known (local, development, staging, production). Every value can be ove
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_core import ErrorDetails
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 PREFIX = "SF_HISTORY_"
@@ -20,6 +22,7 @@ EnvironmentName = Literal["local", "development", "staging", "production"]
 ENVIRONMENTS: tuple[EnvironmentName, ...] = get_args(EnvironmentName)
 
 _NAMESPACE = r"^[a-z][a-z0-9_]{0,60}$"
+_NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 
 
 class UnknownEnvironment(ValueError):
@@ -71,6 +74,26 @@ class Environment(BaseModel):
     turn_recheck_seconds: int = Field(default=30, ge=1)
     dbt_project: Path = PROJECT_ROOT / "dbt"
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _one_line_of_text(cls, value: Any) -> Any:
+        if isinstance(value, str) and not value.isprintable():
+            raise ValueError("allowed is one line of text without control or invisible characters")
+        return value
+
+    @field_validator(
+        "retry_delay_seconds",
+        "max_api_usage_percentage",
+        "api_usage_recheck_seconds",
+        "api_usage_patience_seconds",
+        mode="before",
+    )
+    @classmethod
+    def _number(cls, value: Any) -> Any:
+        if isinstance(value, str) and not _NUMBER.fullmatch(value):
+            raise ValueError("allowed is a number such as 60")
+        return value
+
     def dbt_variables(self) -> dict[str, str]:
         """Environment variables that dbt/profiles.yml and the dbt project read."""
         return {
@@ -89,7 +112,7 @@ def current_environment(variables: Mapping[str, str] | None = None) -> Environme
     given = os.environ if variables is None else variables
     name = given.get(f"{PREFIX}ENV") or "local"
     if name not in ENVIRONMENTS:
-        raise UnknownEnvironment(f"{PREFIX}ENV is {name!r}; allowed are {', '.join(ENVIRONMENTS)}")
+        raise UnknownEnvironment(f"{PREFIX}ENV is {name!r:.120}; allowed are {', '.join(ENVIRONMENTS)}")
     overrides = {
         field: given[f"{PREFIX}{field.upper()}"]
         for field in Environment.model_fields
@@ -99,10 +122,16 @@ def current_environment(variables: Mapping[str, str] | None = None) -> Environme
         return Environment.model_validate({**_defaults(name, overrides.get("lake")), **overrides})
     except ValidationError as error:
         problems = "; ".join(
-            f"{PREFIX}{str(problem['loc'][0]).upper()} is {problem['input']!r}: {problem['msg']}"
+            f"{PREFIX}{str(problem['loc'][0]).upper()} is {problem['input']!r:.120}: {_allowed(problem)}"
             for problem in error.errors(include_url=False)
         )
         raise UnknownEnvironment(problems) from error
+
+
+def _allowed(problem: ErrorDetails) -> str:
+    if problem["type"] == "string_pattern_mismatch":
+        return "allowed are lower-case letters, digits and underscores, beginning with a letter, at most 61"
+    return problem["msg"].removeprefix("Value error, ")
 
 
 def _defaults(name: str, lake: str | None) -> dict[str, Any]:

@@ -7,13 +7,15 @@ knows the name of an object.
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
-from croniter import croniter
+from croniter import CroniterBadDateError, croniter
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
+
+from include.config.explanation import explain
+from include.config.plain_yaml import UnreadableYaml, read_plain_yaml
 
 #: The format of object files that this release reads. docs/decisions/0005-layout-versions.md: how a next one comes.
 FORMAT_VERSION = 1
@@ -23,7 +25,12 @@ OBJECTS_FOLDER = Path(__file__).resolve().parent.parent / "objects"
 #: An API name of Salesforce, optionally with a namespace prefix and a custom suffix (`Audit_Phase__c`).
 API_NAME = r"^[A-Za-z][A-Za-z0-9]*(_{1,2}[A-Za-z0-9]+)*$"
 ApiName = Annotated[str, StringConstraints(pattern=API_NAME, max_length=80)]
-ColumnName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=80)]
+_COLUMN = r"^[a-z][a-z0-9_]*$"
+ColumnName = Annotated[str, StringConstraints(pattern=_COLUMN, max_length=80)]
+_IN_WORDS = {
+    API_NAME: "an API name: letters, digits and single or double underscores in between, such as Audit_Phase__c",
+    _COLUMN: "a column name: lower-case letters, digits and underscores, beginning with a letter",
+}
 
 #: The schedules that can be asked for by name; every one of them in UTC.
 SCHEDULES = {
@@ -39,9 +46,16 @@ _SYSTEM = ("Id", "SystemModstamp", "LastModifiedDate", "CreatedDate", _DELETED)
 #: Columns that every dimension has besides the object's own.
 _RESERVED = {"effective_from", "effective_to", "is_current", "_dbt_updated_at", "_scd_id"}
 _SUFFIXES = ("_changes", "_quarantine", "_consumed", "_snapshot")
-_DURATION = re.compile(r"^(\d+) ?(s|m|h|d)$")
+_DURATION = re.compile(r"([0-9]{1,9}) ?(s|m|h|d)")
+#: What every scheduler reads alike; croniter alone would take R and H too, which mean another time at every look.
+_CRON_PART = re.compile(r"(?:[0-9*,/-]|JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC|SUN|MON|TUE|WED|THU|FRI|SAT)+")
+#: Salesforce allows 900 fields an object.
+_MOST_NAMES = 1_000
 _LONGEST = timedelta(days=3650)
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+_HELP = "Correct the file. include/objects/user.yml is an example; docs/configuration.md explains every key."
 
 
 class ObjectFileError(ValueError):
@@ -50,29 +64,27 @@ class ObjectFileError(ValueError):
 
 def _duration(value: Any) -> Any:
     if isinstance(value, str):
-        matched = _DURATION.match(value.strip())
+        matched = _DURATION.fullmatch(value.strip())
         if not matched:
-            raise ValueError("a duration is a whole number and a unit: 90s, 30m, 1h or 7d")
+            raise ValueError(f"a duration is a whole number and a unit, at most {_LONGEST.days}d: 90s, 30m, 1h or 7d")
         seconds = int(matched[1]) * _SECONDS[matched[2]]
         if seconds > _LONGEST.total_seconds():
             raise ValueError(f"a duration is at most {_LONGEST.days}d")
         return timedelta(seconds=seconds)
     if isinstance(value, timedelta):
         return value
-    raise ValueError("a duration is a whole number and a unit: 90s, 30m, 1h or 7d")
+    raise ValueError(f"a duration is a whole number and a unit, at most {_LONGEST.days}d: 90s, 30m, 1h or 7d")
 
 
-class _NoKeyTwice(yaml.SafeLoader):
-    """YAML lets the last of two equal keys win; here that would change a history without a word."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """A mapping whose keys are all different."""
-        keys = [key.value for key, _ in node.value]
-        if twice := sorted({str(key) for key in keys if keys.count(key) > 1}):
-            raise yaml.constructor.ConstructorError(
-                None, None, f"{', '.join(twice)} is given twice: keep one", node.start_mark
-            )
-        return super().construct_mapping(node, deep)
+def _is_cron(value: str) -> bool:
+    parts = value.split(" ")
+    if len(parts) != 5 or not all(_CRON_PART.fullmatch(part.upper()) for part in parts) or not croniter.is_valid(value):
+        return False
+    try:
+        croniter(value, datetime(2026, 1, 1, tzinfo=UTC)).get_next()
+    except CroniterBadDateError:
+        return False
+    return True
 
 
 class _Frozen(BaseModel):
@@ -82,10 +94,10 @@ class _Frozen(BaseModel):
 class ExpectedRows(_Frozen):
     """How many records the object normally has; outside of it an alert is raised, nothing is refused."""
 
-    typical: int = Field(ge=0)
-    minimum: int = Field(ge=0)
-    maximum: int = Field(ge=0)
-    alert_deviation_percent: float = Field(default=20, gt=0, le=100)
+    typical: int = Field(ge=0, le=1_000_000_000_000, strict=True)
+    minimum: int = Field(ge=0, le=1_000_000_000_000, strict=True)
+    maximum: int = Field(ge=0, le=1_000_000_000_000, strict=True)
+    alert_deviation_percent: float = Field(default=20, gt=0, le=100, strict=True)
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -123,17 +135,17 @@ class ObjectFile(_Frozen):
     version: Literal[1]
     object: ApiName
     table: ColumnName
-    fields: tuple[ApiName, ...] = Field(min_length=1)
+    fields: tuple[ApiName, ...] = Field(min_length=1, max_length=_MOST_NAMES)
     dimension_names: dict[ApiName, ColumnName] = Field(default_factory=dict)
-    required: tuple[ApiName, ...] = ("Id",)
-    unique: tuple[ApiName, ...] = ("Id",)
-    tracked: tuple[ApiName, ...] = Field(min_length=1)
+    required: tuple[ApiName, ...] = Field(default=("Id",), max_length=_MOST_NAMES)
+    unique: tuple[ApiName, ...] = Field(default=("Id",), max_length=_MOST_NAMES)
+    tracked: tuple[ApiName, ...] = Field(min_length=1, max_length=_MOST_NAMES)
     accepted_values: dict[ApiName, tuple[str, ...]] = Field(default_factory=dict)
     expected_rows: ExpectedRows | None = None
     cursor: ApiName | None = None
-    max_error_percent: float = Field(default=5, ge=0, le=100)
-    max_volume_deviation_percent: float = Field(default=20, ge=0, le=100)
-    min_volume_deviation_rows: int = Field(default=100, ge=1)
+    max_error_percent: float = Field(default=5, ge=0, le=100, strict=True)
+    max_volume_deviation_percent: float = Field(default=20, ge=0, le=100, strict=True)
+    min_volume_deviation_rows: int = Field(default=100, ge=1, le=1_000_000_000, strict=True)
     schedule: str = "every_six_hours"
     lookback: timedelta = timedelta(hours=1)
     full_refresh_every: timedelta = timedelta(days=7)
@@ -190,8 +202,10 @@ class ObjectFile(_Frozen):
     @field_validator("schedule")
     @classmethod
     def _schedule_is_known(cls, value: str) -> str:
-        if value not in SCHEDULES and not (len(value.split()) == 5 and croniter.is_valid(value)):
-            raise ValueError(f"allowed are {', '.join(SCHEDULES)}, or a cron expression of five parts")
+        if value not in SCHEDULES and not _is_cron(value):
+            raise ValueError(
+                f"allowed are {', '.join(SCHEDULES)}, or a cron expression of five parts that comes due, as 0 */6 * * *"
+            )
         return value
 
     @field_validator("fields", "required", "unique", "tracked")
@@ -221,7 +235,7 @@ class ObjectFile(_Frozen):
             if unknown := sorted(set(names) - known):
                 raise ValueError(f"{key} names {', '.join(unknown)}, which fields does not list")
         if "Id" not in self.required:
-            raise ValueError("required must list Id")
+            raise ValueError(f"required must list Id, it lists {', '.join(self.required) or 'nothing'}"[:300])
         if system := sorted(set(self.tracked) & set(_SYSTEM)):
             raise ValueError(f"tracked names {', '.join(system)}, which Salesforce keeps itself: track business fields")
         if self.cursor in ("Id", "CreatedDate", _DELETED):
@@ -283,18 +297,19 @@ def read_object_file(path: Path) -> ObjectFile:
     :raises ObjectFileError: naming the file, each wrong key, its value and what is allowed.
     """
     try:
-        document = yaml.load(path.read_text(encoding="utf-8"), Loader=_NoKeyTwice)  # noqa: S506  (a SafeLoader)
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise ObjectFileError(f"{path.name}: cannot be read as YAML: {error}") from error
+        document = read_plain_yaml(path)
+    except UnreadableYaml as error:
+        raise ObjectFileError(f"{path.name}: {error}\n{_HELP}") from error
     if not isinstance(document, dict):
         raise ObjectFileError(
-            f"{path.name}: must be a mapping of keys to values, got {type(document).__name__}. "
-            "See include/objects/user.yml for an example."
+            f"{path.name}: must be a mapping of keys to values, got {type(document).__name__} "
+            f"{document!r:.120}\n{_HELP}"
         )
     try:
         return ObjectFile.model_validate(document)
     except ValidationError as error:
-        raise ObjectFileError(_explain(path, error)) from error
+        lines = explain(error, keys={"": ObjectFile, "expected_rows": ExpectedRows}, patterns=_IN_WORDS)
+        raise ObjectFileError("\n".join([f"{path.name}: {error.error_count():,} problem(s)", *lines, _HELP])) from error
 
 
 def read_object_files(folder: Path = OBJECTS_FOLDER) -> dict[str, ObjectFile]:
@@ -313,21 +328,3 @@ def read_object_files(folder: Path = OBJECTS_FOLDER) -> dict[str, ObjectFile]:
     if not objects:
         raise ObjectFileError(f"no object file (*.yml) in {folder.name}/: add one, see include/objects/user.yml")
     return objects
-
-
-def _explain(path: Path, error: ValidationError) -> str:
-    lines = []
-    problems = error.errors(include_url=False, include_context=False)
-    # What else is wrong with a file of another version is not for this release to say.
-    versions = [problem for problem in problems if problem["loc"] == ("version",) and problem["type"] != "missing"]
-    for problem in versions or problems:
-        key = ".".join(str(part) for part in problem["loc"] if part != "[key]") or "the file"
-        message = problem["msg"].removeprefix("Value error, ")
-        if problem["type"] == "extra_forbidden":
-            message = f"is not a key; allowed are {', '.join(ObjectFile.model_fields)}"
-        if problem["type"] == "missing" and key == "version":
-            message = f"is missing; write `version: {FORMAT_VERSION}`, the format that this release reads"
-        value = problem.get("input")
-        shown = "" if isinstance(value, dict) or problem["type"] == "missing" else f" (got {value!r:.120})"
-        lines.append(f"  {key}: {message}{shown}")
-    return f"{path.name}: {len(lines)} problem(s)\n" + "\n".join(lines)

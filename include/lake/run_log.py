@@ -62,7 +62,7 @@ def record_run(catalog: Catalog, namespace: str, row: dict[str, Any]) -> None:
         raise ValueError(f"{TABLE} has no column {', '.join(unknown)}; it has {', '.join(SCHEMA.names)}")
     catalog.create_namespace_if_not_exists(namespace)
     table = catalog.create_table_if_not_exists(f"{namespace}.{TABLE}", schema=SCHEMA, properties=NEW_TABLE)
-    bring_up_to_date(table, "runs")
+    bring_up_to_date(table, "operations")
     values = {"recorded_at": datetime.now(UTC), **row}
     table.overwrite(
         pa.Table.from_pylist([{name: values.get(name) for name in SCHEMA.names}], schema=SCHEMA),

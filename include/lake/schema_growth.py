@@ -75,7 +75,7 @@ def refuse_incompatible(table: Table, columns: Mapping[str, IcebergType | None])
 
 
 def _growth(table: Table, columns: Mapping[str, IcebergType | None]) -> tuple[_Columns, _Columns, _Columns, _Columns]:
-    """What is to be added, widened, given the type that turned out to be right, and left with it for good."""
+    """What is to be added, widened, given the type that turned out to be right, and right by chance already."""
     present = {field.name: field for field in table.schema().fields}
     added: _Columns = []
     widened: _Columns = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime
 
 import pyarrow as pa
@@ -16,8 +16,10 @@ from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table
 
 from include.lake.data_files import discard, equal_to, keyed_files, read_file, write_files
+from include.lake.erased import ErasedIds
 from include.lake.one_commit import commit_once
 from include.lake.tables import arrow_schema
+from include.lake.watermark import ERASURE
 from include.quality.quarantine_table import Origin, fingerprints, open_quarantine
 from include.staging import store
 
@@ -37,7 +39,13 @@ _MOMENT = pa.timestamp("us", tz="UTC")
 
 
 def write_quarantine(
-    *, catalog: Catalog, table_name: str, reject_files: Sequence[str], origin: Origin, quarantined_at: datetime
+    *,
+    catalog: Catalog,
+    table_name: str,
+    reject_files: Sequence[str],
+    origin: Origin,
+    quarantined_at: datetime,
+    erased: Callable[[], ErasedIds] | None = None,
 ) -> int:
     """Make the quarantine hold exactly these rejects for a run, in one commit. A repeat writes nothing.
 
@@ -48,11 +56,17 @@ def write_quarantine(
     :param reject_files: from `Validation`; none: the run has no rejects, and older ones of the same run are removed.
     :param origin: of the run that read them.
     :param quarantined_at: time to note, UTC.
+    :param erased: reads which records must not come in; asked anew on every attempt, after the table was loaded.
     :return: rows written; 0 when nothing had to be.
     :raises LayoutTooNew: when a later release has changed the table.
     """
+
     # Loaded anew on every attempt: a conflict means that the metadata at hand is old.
-    written = _retried(lambda: _replace(open_quarantine(catalog, table_name), reject_files, origin, quarantined_at))
+    def attempt() -> int:
+        table = open_quarantine(catalog, table_name)
+        return _replace(table, _Rejects(reject_files, erased() if erased else None), origin, quarantined_at)
+
+    written = _retried(attempt, reads=reject_files)
     if written:
         log.info("%s record(s) of run %s put into %s", f"{written:,}", origin.run_id, table_name)
     return written
@@ -72,9 +86,14 @@ def mark_replayed(*, catalog: Catalog, table_name: str, marked: Collection[bytes
     return _retried(lambda: _mark(open_quarantine(catalog, table_name), marked, replayed_at))
 
 
-def _retried(act: Callable[[], int]) -> int:
+def _retried(act: Callable[[], int], *, reads: Sequence[str] = ()) -> int:
+    def overtaken(problem: BaseException) -> bool:
+        if isinstance(problem, FileNotFoundError):  # of the table, which an erasure has cleaned meanwhile?
+            return all(store.exists(uri) for uri in reads)
+        return isinstance(problem, CommitFailedException | ValidationException)
+
     retrying = tenacity.Retrying(
-        retry=tenacity.retry_if_exception_type((CommitFailedException, ValidationException)),
+        retry=tenacity.retry_if_exception(overtaken),
         stop=tenacity.stop_after_attempt(MOST_ATTEMPTS),
         wait=tenacity.wait_random_exponential(multiplier=0.1, max=5),
         reraise=True,
@@ -83,7 +102,18 @@ def _retried(act: Callable[[], int]) -> int:
     return result
 
 
-def _replace(table: Table, reject_files: Sequence[str], origin: Origin, quarantined_at: datetime) -> int:
+class _Rejects:
+    """The rejects of a run that may be kept."""
+
+    def __init__(self, files: Sequence[str], erased: ErasedIds | None) -> None:
+        self._files, self._erased = files, erased
+
+    def batches(self, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+        for batch in store.read_batches(self._files, columns, batch_rows=_BATCH_ROWS):
+            yield self._erased.without(batch) if self._erased else batch
+
+
+def _replace(table: Table, rejects: _Rejects, origin: Origin, quarantined_at: datetime) -> int:
     replaced: list[DataFile] = []
     found: list[pa.Table] = []
     others: list[pa.Table] = []
@@ -96,7 +126,7 @@ def _replace(table: Table, reject_files: Sequence[str], origin: Origin, quaranti
             others.append(rows.filter(pc.invert(ours)))
     schema = arrow_schema(table)
     held = pa.concat_tables([schema.empty_table(), *found])
-    if _same(held, reject_files, origin):
+    if _same(held, rejects, origin):
         return 0
     settled = _Settled(held.filter(pc.is_valid(held.column(_REPLAYED))))
     added: list[DataFile] = []
@@ -104,14 +134,22 @@ def _replace(table: Table, reject_files: Sequence[str], origin: Origin, quaranti
     try:
         for rest in others:
             added += write_files(table, rest)
-        for batch in store.read_batches(reject_files, batch_rows=_BATCH_ROWS):
+        for batch in rejects.batches():
+            if batch.num_rows == 0:
+                continue
             rows = settled.put_back(_as_rows(batch, origin, quarantined_at, schema)).sort_by(_ORDER)
             added += write_files(table, rows)
             written += len(rows)
     except BaseException:
         discard(table, added)
         raise
-    commit_once(table, added=added, removed=replaced, snapshot_properties={"sf-history.run-id": origin.run_id})
+    commit_once(
+        table,
+        added=added,
+        removed=replaced,
+        unmoved=(ERASURE,),
+        snapshot_properties={"sf-history.run-id": origin.run_id},
+    )
     return written
 
 
@@ -156,8 +194,8 @@ def _as_rows(batch: pa.RecordBatch, origin: Origin, quarantined_at: datetime, sc
     )
 
 
-def _same(held: pa.Table, reject_files: Sequence[str], origin: Origin) -> bool:
-    if held.num_rows != sum(batch.num_rows for batch in store.read_batches(reject_files, ["reasons"])):
+def _same(held: pa.Table, rejects: _Rejects, origin: Origin) -> bool:
+    if held.num_rows != sum(batch.num_rows for batch in rejects.batches(["id"])):
         return False
     if held.num_rows == 0:
         return True
@@ -165,7 +203,7 @@ def _same(held: pa.Table, reject_files: Sequence[str], origin: Origin) -> bool:
     place = (origin.window_end, origin.observed_columns, origin.org_id)
     if any(tuple(row[name] for name in _PLACE) != place for row in waiting.to_pylist()):
         return False
-    wanted = pa.Table.from_batches(store.read_batches(reject_files, _CONTENT))
+    wanted = pa.Table.from_batches(rejects.batches(_CONTENT))
     return _sorted(held.select(_CONTENT)).equals(_sorted(wanted))
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from functools import partial
 
 import pyarrow as pa
@@ -37,10 +38,15 @@ log = logging.getLogger(__name__)
 #: What a reject is staged as.
 REJECT_SCHEMA = pa.schema([("id", pa.string()), ("record", pa.string()), ("reasons", pa.string())])
 
+#: Given a staged batch, what of it is judged.
+Keep = Callable[[pa.RecordBatch], pa.RecordBatch]
+
 _PRESENT_SCHEMA = pa.schema([("id", pa.string())])
 _MOST_VALUES_NAMED = 20
 _MOST_VALUES_COUNTED = 10_000
 _MOST_EXAMPLES = 5
+#: A record that is touched while a full refresh is read is minutes ahead of the window's end, not days.
+_FAR_AHEAD = timedelta(days=1)
 
 
 class TooManyRejects(ValueError):
@@ -81,16 +87,23 @@ class Validation:
         )
 
 
-def validate(*, extraction: ExtractionManifest, object_file: ObjectFile, staging_folder: str) -> Validation:
+def validate(
+    *, extraction: ExtractionManifest, object_file: ObjectFile, staging_folder: str, keep: Keep | None = None
+) -> Validation:
     """Judge a run's records.
 
     :param extraction: what extract staged.
     :param object_file: the rules.
     :param staging_folder: this run's own folder, emptied first; `store.run_folder(…, step="validate")`.
+    :param keep: what of a staged batch is judged at all; all of it by default.
     """
     store.remove(staging_folder)
-    judge = _Judge(extraction, object_file)
-    tally = _Tally(accepted_values={name.lower(): values for name, values in object_file.accepted_values.items()})
+    judge = _Judge(extraction, object_file, keep)
+    tally = _Tally(
+        accepted_values={name.lower(): values for name, values in object_file.accepted_values.items()},
+        cursor=extraction.plan.cursor,
+        ahead=extraction.plan.window.end + _FAR_AHEAD,
+    )
     files = store.write_parquet(
         staging_folder, (tally.accept(batch, rejects) for batch, rejects in judge.verdicts()), judge.schema, "accepted"
     )
@@ -141,7 +154,8 @@ class _Reject:
 class _Judge:
     """Applies every rule to the staged rows; may be asked more than once, and then says the same."""
 
-    def __init__(self, extraction: ExtractionManifest, object_file: ObjectFile) -> None:
+    def __init__(self, extraction: ExtractionManifest, object_file: ObjectFile, keep: Keep | None) -> None:
+        self._keep = keep
         self._plan, self._files, self._object_file = extraction.plan, extraction.files, object_file
         self.schema = schema_of(extraction.plan, object_file)
         self.contested: Contested = resolve_repeated_ids(self._read, self._plan, self.schema)
@@ -190,7 +204,8 @@ class _Judge:
         return rejects
 
     def _read(self, columns: list[str] | None) -> Iterator[pa.RecordBatch]:
-        return store.read_batches(self._files, columns, batch_rows=self._object_file.batch_size)
+        batches = store.read_batches(self._files, columns, batch_rows=self._object_file.batch_size)
+        return map(self._keep, batches) if self._keep else batches
 
     def _one_row_an_id(self, column: str) -> Iterator[pa.RecordBatch]:
         for batch in self._read(["id", column]):
@@ -216,7 +231,10 @@ class _Tally:
     """Counts what went by."""
 
     accepted_values: dict[str, tuple[str, ...]]
+    cursor: str
+    ahead: datetime
     accepted: int = 0
+    from_the_future: list[str] = field(default_factory=list)
     rejected: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     examples: list[str] = field(default_factory=list)
@@ -231,6 +249,10 @@ class _Tally:
                 self.examples.append(reject.identity)
         for column, listed in self.accepted_values.items():
             self._note_values(column, batch.column(column), listed)
+        ahead = pc.greater(
+            batch.column(self.cursor.lower()), pa.scalar(self.ahead, batch.column(self.cursor.lower()).type)
+        )
+        self.from_the_future += batch.column("id").filter(ahead).to_pylist()
         return batch
 
     def _note_values(self, column: str, values: pa.Array, listed: tuple[str, ...]) -> None:
@@ -242,6 +264,12 @@ class _Tally:
                 counts[value if known else "(further values)"] += count
 
     def warnings(self, spelled: dict[str, str], noun: str) -> Iterator[str]:
+        if self.from_the_future:
+            yield (
+                f"{len(self.from_the_future):,} record(s) have a {self.cursor} more than a day after this run's end, "
+                f"{self.from_the_future[0]} for example. They count as present; their changes are logged by the first "
+                "run whose window gets there. Touch these records in Salesforce to give them a date of today."
+            )
         for column, counts in self.unlisted.items():
             if not counts:
                 continue

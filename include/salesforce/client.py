@@ -13,7 +13,7 @@ import re
 import tempfile
 import time
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, BinaryIO, TypeVar, cast
 
@@ -60,6 +60,7 @@ class SalesforceClient:
     :param sleep: waits so many seconds; tests pass their own.
     :param retries: attempts after the first one, for what may pass by itself.
     :param max_api_usage_percentage: share of the org's daily API requests (0-100) over which `check_reserve` refuses.
+    :param secrets: what the login is made with: it is taken out of whatever Salesforce says before that is quoted.
     """
 
     def __init__(
@@ -69,8 +70,9 @@ class SalesforceClient:
         sleep: Callable[[float], None] = time.sleep,
         retries: int = RETRIES,
         max_api_usage_percentage: float = 100.0,
+        secrets: Callable[[], Iterable[str]] = tuple,
     ) -> None:
-        self._login = Login(connect)
+        self._login = Login(connect, secrets)
         self._org_id: str | None = None
         self._now: datetime | None = None
         self._retries = retries
@@ -166,6 +168,13 @@ class SalesforceClient:
             allowed = f"over the {self._max_api_usage:g} % allowed"
             raise ApiReserveReached(f"{what}: {used:g} % of the org's daily API requests are in use, {allowed}.")
 
+    def hide(self, text: str) -> str:
+        """A text of Salesforce's without the secrets that were sent there.
+
+        :param text: the text.
+        """
+        return self._login.hide(text)
+
     def clock(self) -> datetime:
         """The org's clock now (UTC, whole seconds): asked with the cheapest request there is."""
         self._now = None
@@ -187,6 +196,14 @@ class SalesforceClient:
                 answer = self.get_json("query/", params={"q": query}, what="asking the org for its id")
                 self._org_id = to_18(answer["records"][0]["Id"])
         return self._org_id
+
+    def user_id(self) -> str:
+        """18-character id of the user that is logged in, as the org's list of resources names it.
+
+        :raises SalesforceProblem: see include/salesforce/errors.py.
+        """
+        resources = self.get_json("", what="asking the org who is logged in")
+        return to_18(str(resources["identity"]).rpartition("/")[2])
 
     # ------------------------------------------------------------------ one request, however many attempts
 
@@ -253,6 +270,7 @@ class SalesforceClient:
                         what=what,
                         retry_after=_retry_after(response.headers.get("Retry-After")),
                         rate_delay=RATE_LIMIT_SECONDS,
+                        hide=self.hide,
                     )
                 return receive(response)
         except requests.exceptions.SSLError as error:

@@ -1,7 +1,8 @@
 """From what Salesforce sends to Arrow columns of exact types; REST's JSON and Bulk's CSV end in the same schema.
 
 An empty string is kept as REST says it; Bulk cannot tell it from null and says null. Text that is not UTF-8 (half of a
-surrogate pair, which JSON can spell) becomes U+FFFD: Parquet could not hold it.
+surrogate pair, which JSON can spell) becomes U+FFFD: Parquet could not hold it. An Id of 15 characters becomes the
+one of 18 that it is short for, in lookups as well: a record never stands beside itself.
 """
 
 from __future__ import annotations
@@ -15,11 +16,14 @@ import pyarrow.compute as pc
 
 from include.config.object_file import ObjectFile
 from include.salesforce.errors import UnexpectedSchema
+from include.salesforce.ids import ID_PATTERN, to_18
 from include.staging.columns import COLUMN_TYPES, staged_schema
 from include.staging.manifest import FieldPlan, ReadPlan
 
 _DELETED = "isdeleted"
 _FLAGS = {"true": True, "false": False}
+_ID_TYPES = frozenset({"id", "reference"})
+_SHORT = 15
 
 
 def schema_of(plan: ReadPlan, object_file: ObjectFile) -> pa.Schema:
@@ -40,16 +44,19 @@ def from_json(records: Sequence[Mapping[str, Any]], *, plan: ReadPlan, schema: p
     :raises UnexpectedSchema: when a record lacks a selected field or a value is not of its field's type.
     """
     columns = {field.column: _column(records, field, plan.object) for field in plan.fields}
-    return assemble(columns, rows=len(records), schema=schema)
+    return assemble(columns, plan=plan, rows=len(records), schema=schema)
 
 
-def assemble(columns: Mapping[str, pa.Array], *, rows: int, schema: pa.Schema) -> pa.RecordBatch:
+def assemble(columns: Mapping[str, pa.Array], *, plan: ReadPlan, rows: int, schema: pa.Schema) -> pa.RecordBatch:
     """A batch of the staged schema from the columns that were read.
 
     :param columns: column → values. A column that is not among them is null; isdeleted is then false.
+    :param plan: what was selected.
     :param rows: number of rows.
     :param schema: from `schema_of`.
     """
+    ids = [field.column for field in plan.fields if field.salesforce_type in _ID_TYPES]
+    columns = {**columns, **{name: full_ids(columns[name]) for name in ids}}
     filled = []
     for field in schema:
         if field.name in columns:
@@ -59,6 +66,18 @@ def assemble(columns: Mapping[str, pa.Array], *, rows: int, schema: pa.Schema) -
         else:
             filled.append(pa.nulls(rows, field.type))
     return pa.RecordBatch.from_arrays(filled, schema=schema)
+
+
+def full_ids(ids: pa.Array) -> pa.Array:
+    """Ids in their form of 18 characters; what is no Id stays as it is, for validation to reject by name.
+
+    :param ids: strings.
+    """
+    short = pc.fill_null(pc.equal(pc.utf8_length(ids), _SHORT), False)
+    if not pc.any(short).as_py():
+        return ids
+    short = pc.and_(short, pc.fill_null(pc.match_substring_regex(ids, ID_PATTERN), False))
+    return pc.replace_with_mask(ids, short, pa.array(map(to_18, ids.filter(short).to_pylist()), ids.type))
 
 
 def _column(records: Sequence[Mapping[str, Any]], field: FieldPlan, object_name: str) -> pa.Array:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 
@@ -164,7 +165,9 @@ class SessionExpired(Exception):
     """The session is no longer valid. Internal: answered by one new login."""
 
 
-_TOKEN = re.compile(r"(00D[A-Za-z0-9]{9,15}![\w.\-/+=]*|(?i:bearer|basic)\s+\S+|eyJ[\w-]{8,}\.[\w.-]+)")
+_TOKEN = re.compile(
+    r"(00D[A-Za-z0-9]{9,15}![\w.\-/+=]*|(?i:bearer|basic)\s+\S+|eyJ[\w-]{8,}\.[\w.-]+|[\w+/-]{64,}={0,2})"
+)
 _URL = re.compile(r"https?://\S+")
 _ASSIGNED = re.compile(
     r"(?i)\b(password|secret|client_secret|security_token|access_token|assertion|sessionid)\b(\s*[=:>]\s*)\S+"
@@ -219,26 +222,35 @@ def clean(text: str, *, limit: int = 400) -> str:
     return cleaned if len(cleaned) <= limit else cleaned[: limit - 1] + "…"
 
 
-def read_error(body: str) -> tuple[str, str]:
+def read_error(body: str, *, hide: Callable[[str], str] = str) -> tuple[str, str]:
     """Code and text of an error answer, whichever of Salesforce's shapes it has.
 
     :param body: JSON list of errors, JSON object (`errorCode` or `error`), or HTML.
+    :param hide: takes known secrets out of a text.
     :return: code ('' if there is none) and cleaned text.
     """
     try:
         parsed: Any = json.loads(body)
     except ValueError:
         title = re.search(r"<title>(.*?)</title>", body, re.IGNORECASE | re.DOTALL)
-        return "", clean(title[1]) if title else ""
+        return "", clean(hide(title[1])) if title else ""
     first = parsed[0] if isinstance(parsed, list) and parsed else parsed
     if not isinstance(first, dict):
         return "", ""
     code = first.get("errorCode") or first.get("error") or ""
     text = first.get("message") or first.get("error_description") or ""
-    return str(code), clean(str(text))
+    return clean(hide(str(code)), limit=80), clean(hide(str(text)))
 
 
-def problem_of(*, status: int, body: str, what: str, retry_after: float | None, rate_delay: float) -> Exception:
+def problem_of(
+    *,
+    status: int,
+    body: str,
+    what: str,
+    retry_after: float | None,
+    rate_delay: float,
+    hide: Callable[[str], str] = str,
+) -> Exception:
     """The exception that an error answer stands for.
 
     :param status: HTTP status, 300 and above.
@@ -246,9 +258,10 @@ def problem_of(*, status: int, body: str, what: str, retry_after: float | None, 
     :param what: what was being done, `reading User`.
     :param retry_after: seconds of the answer's Retry-After header, if any.
     :param rate_delay: seconds to wait on a rate limit where the answer names none.
+    :param hide: takes known secrets out of a text.
     :return: a `SalesforceProblem`, or the internal `Unavailable` / `SessionExpired`.
     """
-    code, text = read_error(body)
+    code, text = read_error(body, hide=hide)
     said = f"{what}: Salesforce answered {' '.join(filter(None, (str(status), code)))}"
     said = f"{said}: {text.rstrip('.')}." if text else f"{said}."
     limited = code == "REQUEST_LIMIT_EXCEEDED"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import requests
 from simple_salesforce import Salesforce
@@ -13,6 +13,7 @@ from simple_salesforce.exceptions import SalesforceAuthenticationFailed
 from include.salesforce.errors import ApiLimitReached, ConnectionIncomplete, CredentialsRefused, Unavailable, clean
 from include.salesforce.http import tls_problem
 from include.salesforce.ids import to_18
+from include.salesforce.redaction import hide
 
 log = logging.getLogger(__name__)
 
@@ -24,10 +25,12 @@ class Login:
     """The current connection to the org.
 
     :param connect: logs in and returns a connection.
+    :param secrets: what the login is made with: no message may hold it.
     """
 
-    def __init__(self, connect: Callable[[], Salesforce]) -> None:
-        self._connect = connect
+    def __init__(self, connect: Callable[[], Salesforce], secrets: Callable[[], Iterable[str]] = tuple) -> None:
+        self._connect, self._secrets = connect, secrets
+        self._sessions: set[str] = set()
         self._connection: Salesforce | None = None
 
     def connection(self) -> Salesforce:
@@ -40,6 +43,7 @@ class Login:
         """
         if self._connection is None:
             self._connection = self._log_in()
+            self._sessions.add(self._connection.session_id or "")
             if self._connection.auth_type in {"password", "ipfilter"}:
                 log.warning(
                     "This connection logs in with a password. Salesforce retires the SOAP login with Summer '27: "
@@ -51,6 +55,13 @@ class Login:
         """Drop the connection: the next request logs in again."""
         self._connection = None
 
+    def hide(self, text: str) -> str:
+        """A text without the secrets of this login and without the tokens that it was given.
+
+        :param text: what Salesforce said.
+        """
+        return hide(text, (*self._secrets(), *self._sessions))
+
     def org_id(self) -> str | None:
         """18-character id of the org where the session id tells it (`00D…!…`), else None."""
         found = _ORG_OF_TOKEN.match(self.connection().session_id or "")
@@ -60,7 +71,8 @@ class Login:
         try:
             return self._connect()
         except SalesforceAuthenticationFailed as error:
-            code, said = str(error.code or ""), clean(str(error.auth_message)).rstrip(".")
+            code = clean(self.hide(str(error.code or "")), limit=80)
+            said = clean(self.hide(str(error.auth_message))).rstrip(".")
             if (code.isdigit() and int(code) >= 500) or any(passing in code for passing in _PASSING_CODES):
                 raise Unavailable(f"logging in: Salesforce answered {code}.") from None
             if "REQUEST_LIMIT_EXCEEDED" in code:

@@ -51,9 +51,14 @@ def moment(value: datetime) -> str:
     """
     if value.tzinfo is None:
         raise UnsafeSoql(f"{value!r} has no time zone; SOQL needs a moment. Give it in UTC, as 2026-01-05T06:00:00Z.")
-    utc = value.astimezone(UTC)
-    if rest := utc.microsecond % 1000:
-        utc += timedelta(microseconds=1000 - rest)
+    try:
+        utc = value.astimezone(UTC)
+        if rest := utc.microsecond % 1000:
+            utc += timedelta(microseconds=1000 - rest)
+    except OverflowError:
+        raise UnsafeSoql(
+            f"{value!r} lies outside the years 0001 to 9999 in UTC. Give a moment such as 2026-01-05T06:00:00Z."
+        ) from None
     return utc.replace(tzinfo=None).isoformat(timespec="milliseconds" if utc.microsecond else "seconds") + "Z"
 
 

@@ -10,6 +10,8 @@ from datetime import UTC, datetime, timedelta
 
 from include.staging.manifest import RunKind, Window
 
+_EARLIEST = datetime.min.replace(tzinfo=UTC)
+
 
 class WindowRefused(ValueError):
     """The run's Params ask for a window that cannot be read. The message says which value, and what is allowed."""
@@ -98,13 +100,13 @@ def _end(request: RunRequest) -> datetime:
 def _start(request: RunRequest, watermark: datetime | None, lookback: timedelta) -> tuple[datetime, str]:
     if request.kind == "backfill":
         assert request.interval is not None  # noqa: S101  (_end has refused the other case)
-        return _utc(request.interval[0]) - lookback, "exactly the backfilled interval, and the lookback before it"
+        return _before(request.interval[0], lookback), "exactly the backfilled interval, and the lookback before it"
     if request.since is not None:
         return _utc(request.since), "since was given"
     assert watermark is not None  # noqa: S101  (a lake without a watermark is read in full)
     if request.kind == "scheduled" and request.interval is not None and _utc(request.interval[0]) < watermark:
-        return _utc(request.interval[0]) - lookback, "the data interval, and the lookback before it"
-    return _utc(watermark) - lookback, "from the watermark, and the lookback before it"
+        return _before(request.interval[0], lookback), "the data interval, and the lookback before it"
+    return _before(watermark, lookback), "from the watermark, and the lookback before it"
 
 
 def _full_refresh_reason(
@@ -135,13 +137,29 @@ def _check_params(request: RunRequest, end: datetime, now: datetime) -> None:
             "Give a time in the past, or leave it empty for everything up to the run."
         )
     if request.since is not None and _utc(request.since) >= end:
-        raise WindowRefused(f"since is {_iso(request.since)}, at or after the window's end {_iso(end)}")
+        raise WindowRefused(
+            f"since is {_iso(request.since)}, at or after the window's end {_iso(end)}. Give an earlier since, such as "
+            f"{_iso(_before(end, timedelta(days=1)))}, or leave it empty to go on from the watermark."
+        )
     if request.since is not None and request.full_refresh:
         raise WindowRefused("since and full_refresh exclude each other: a full refresh reads everything. Clear one.")
 
 
+def _before(moment: datetime, lookback: timedelta) -> datetime:
+    moment = _utc(moment)
+    return moment - lookback if moment - _EARLIEST > lookback else _EARLIEST
+
+
 def _utc(moment: datetime) -> datetime:
-    return moment.astimezone(UTC)
+    if moment.tzinfo is None:
+        raise WindowRefused(f"{moment.isoformat()} has no time zone; give a moment such as 2026-01-05T06:00:00Z")
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise WindowRefused(
+            f"{moment.isoformat()} lies outside the years 0001 to 9999 in UTC; give a moment such as "
+            "2026-01-05T06:00:00Z"
+        ) from None
 
 
 def _iso(moment: datetime) -> str:

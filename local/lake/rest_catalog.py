@@ -27,6 +27,8 @@ from pyiceberg.exceptions import (
 )
 from pyiceberg.table import CommitTableRequest, Table
 
+from local.lake.bounds import mend_bounds
+
 logger = logging.getLogger(__name__)
 
 #: Exception of pyiceberg → HTTP status and error type of the Iceberg REST specification.
@@ -196,7 +198,7 @@ class _Handler(BaseHTTPRequestHandler):
             if identifier not in self.server.staged:
                 raise
             table = self.server.staged[identifier]
-        catalog.commit_table(table, request.requirements, request.updates)
+        catalog.commit_table(table, request.requirements, mend_bounds(table, request.updates))
         self.server.staged.pop(identifier, None)
 
     def _send(self, status: HTTPStatus, answer: str | None) -> None:

@@ -54,6 +54,18 @@ class Answer(_Model):
     retry_after: str | None = None
 
 
+class Echo(_Model):
+    """Answer with an error that repeats the request: its path, its headers, its body as it is and in base64.
+
+    :param status: HTTP status.
+    :param style: shape of the error: `rest`, `oauth` or `soap`.
+    """
+
+    kind: Literal["echo"] = "echo"
+    status: int = Field(ge=400, le=599)
+    style: Literal["rest", "oauth", "soap"] = "rest"
+
+
 class Drop(_Model):
     """Close the connection.
 
@@ -88,6 +100,17 @@ class Lose(_Model):
 
     kind: Literal["lose"] = "lose"
     rows: int = Field(ge=1)
+
+
+class Replace(_Model):
+    """Put other bytes in the place of some, wherever an answer's body holds them.
+
+    :param texts: what is sought → what is put there; a character stands for the byte of its number (Latin-1), so that
+        what is no UTF-8 can be said as well.
+    """
+
+    kind: Literal["replace"] = "replace"
+    texts: dict[str, str] = Field(min_length=1)
 
 
 class Miscount(_Model):
@@ -140,7 +163,20 @@ class Advance(_Model):
 
 
 Action = Annotated[
-    Answer | Drop | Hang | Truncate | Lose | Miscount | ShortPage | ExpireSessions | EndJob | Skew | SetUsage | Advance,
+    Answer
+    | Echo
+    | Drop
+    | Hang
+    | Truncate
+    | Lose
+    | Replace
+    | Miscount
+    | ShortPage
+    | ExpireSessions
+    | EndJob
+    | Skew
+    | SetUsage
+    | Advance,
     Field(discriminator="kind"),
 ]
 
@@ -239,10 +275,12 @@ class FaultPlan:
                     due = rule.do
         return due
 
-    def _struck_app(self, action: Action, scope: Scope, app: ASGIApp) -> ASGIApp:  # noqa: PLR0911
+    def _struck_app(self, action: Action, scope: Scope, app: ASGIApp) -> ASGIApp:  # noqa: PLR0911, PLR0912
         match action:
             case Answer():
                 return strikes.answer(action.status, action.code, action.message, action.body, action.retry_after)
+            case Echo():
+                return strikes.echo(action.status, action.style)
             case Drop():
                 return strikes.drop(app, after=action.after)
             case Hang():
@@ -251,6 +289,8 @@ class FaultPlan:
                 return strikes.truncate(app, keep=action.keep, packed=action.packed)
             case Lose():
                 return strikes.lose(app, rows=action.rows)
+            case Replace():
+                return strikes.replace(app, texts=action.texts)
             case Miscount():
                 return strikes.miscount(app, by=action.by)
             case ShortPage():

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import csv
+import html
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -17,6 +20,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 PAGE, JOB_END, SKEW = "sim.page", "sim.job_end", "sim.skew"
 
 _HTML = "<html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>"
+
+_SOAP_FAULT = (
+    '<?xml version="1.0"?><e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/" '
+    'xmlns:sf="urn:fault.partner.soap.sforce.com"><e:Body><e:Fault><detail><sf:LoginFault><sf:exceptionCode>INVALID_LOGIN'
+    "</sf:exceptionCode><sf:exceptionMessage>{said}</sf:exceptionMessage></sf:LoginFault></detail></e:Fault></e:Body>"
+    "</e:Envelope>"
+)
 
 #: Changes a whole body; may change the headers too.
 Rewrite = Callable[[MutableHeaders, bytes], bytes]
@@ -37,6 +47,29 @@ def answer(status: int, code: str, message: str, body: str | None, retry_after: 
     if not code:
         return HTMLResponse(_HTML.format(title=message or f"{status} Error"), status_code=status, headers=headers)
     return JSONResponse([{"message": message, "errorCode": code}], status_code=status, headers=headers)
+
+
+def echo(status: int, style: str) -> ASGIApp:
+    """Return an app that answers with an error which repeats the request.
+
+    :param status: HTTP status.
+    :param style: shape of the error: rest, oauth or soap.
+    """
+
+    async def repeated(scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        body = await request.body()
+        headers = "; ".join(f"{name}={value}" for name, value in request.headers.items())
+        said = f"{body.decode()} | {base64.b64encode(body).decode()} | {headers} | {request.url}"
+        found: Any = [{"errorCode": "INSUFFICIENT_ACCESS", "message": said}]
+        if style == "soap":
+            await Response(_SOAP_FAULT.format(said=html.escape(said)), status_code=status)(scope, receive, send)
+            return
+        if style == "oauth":
+            found = {"error": "invalid_grant", "error_description": said}
+        await JSONResponse(found, status_code=status)(scope, receive, send)
+
+    return repeated
 
 
 def drop(app: ASGIApp, *, after: float | None) -> ASGIApp:
@@ -109,6 +142,21 @@ def lose(app: ASGIApp, *, rows: int) -> ASGIApp:
         return json.dumps(page).encode()
 
     return _rewritten(app, without, plain=True)
+
+
+def replace(app: ASGIApp, *, texts: Mapping[str, str]) -> ASGIApp:
+    """Return an app that puts other bytes in the place of some.
+
+    :param app: the org.
+    :param texts: what is sought → what is put there, a byte a character (Latin-1).
+    """
+
+    def other(_headers: MutableHeaders, body: bytes) -> bytes:
+        for sought, put in texts.items():
+            body = body.replace(sought.encode("latin-1"), put.encode("latin-1"))
+        return body
+
+    return _rewritten(app, other, plain=True)
 
 
 def miscount(app: ASGIApp, *, by: int) -> ASGIApp:

@@ -2,6 +2,7 @@
 
 python -m salesforce_history.ask validate-schema user
 python -m salesforce_history.ask extraction-stats user --run-id scheduled__2026-01-05T06:00:00+00:00
+python -m salesforce_history.ask erase user 0055e0000000001AAA
 python -m salesforce_history.ask quarantine user --replay
 """
 
@@ -18,6 +19,7 @@ from include.salesforce.errors import SalesforceProblem
 from include.salesforce.schema_check import validate_schema
 from include.salesforce.stats import NoExtraction, get_extraction_stats, render_stats
 from salesforce_history import ask_quarantine
+from salesforce_history.ask_erase import ERASE_REFUSED, add_erase, answer_erase
 from salesforce_history.connections import salesforce_client
 
 #: Problems whose message is all that a person needs.
@@ -28,6 +30,7 @@ ANSWERED_BY_ITS_MESSAGE = (
     NoExtraction,
     LayoutTooNew,
     UpsertContended,
+    *ERASE_REFUSED,
 )
 
 
@@ -43,12 +46,15 @@ def main(arguments: list[str] | None = None) -> int:
     quarantine = questions.add_parser("quarantine", help="records that were refused: why, since when, what may be done")
     for question in (schema, stats, quarantine):
         question.add_argument("object", help="name of an object file, for example user")
+    add_erase(questions)
     stats.add_argument("--run-id", help="Airflow's run id; default: the newest extraction")
     ask_quarantine.add_options(quarantine)
     options = parser.parse_args(arguments)
     try:
         environment = current_environment()
         object_file = _object_file(options.object)
+        if options.question == "erase":
+            return answer_erase(options, environment, object_file)
         if options.question == "validate-schema":
             report = validate_schema(client=salesforce_client(environment.salesforce_conn_id), object_file=object_file)
             print(report.render())  # noqa: T201  (it is a command)

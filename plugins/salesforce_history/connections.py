@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from simple_salesforce import Salesforce
 
 
+#: Keys of a connection's extra that hold secrets, besides its password.
+SECRETS = ("consumer_secret", "security_token", "private_key")
+_OLD_PREFIX = "extra__salesforce__"
+
+
 def salesforce_client(conn_id: str, *, max_api_usage_percentage: float = 100.0) -> SalesforceClient:
     """A client of the org behind an Airflow connection.
 
@@ -32,7 +37,16 @@ def salesforce_client(conn_id: str, *, max_api_usage_percentage: float = 100.0) 
         except AirflowNotFoundException:
             raise ConnectionIncomplete(f"logging in: there is no Airflow connection {conn_id}.") from None
 
-    return SalesforceClient(connect, max_api_usage_percentage=max_api_usage_percentage)
+    def secrets() -> list[str]:
+        try:
+            connection = SalesforceHook.get_connection(conn_id)
+        except AirflowNotFoundException:
+            return []
+        extra = connection.extra_dejson
+        found = [connection.password, *(extra.get(prefix + key) for key in SECRETS for prefix in ("", _OLD_PREFIX))]
+        return [secret for secret in found if isinstance(secret, str)]
+
+    return SalesforceClient(connect, max_api_usage_percentage=max_api_usage_percentage, secrets=secrets)
 
 
 def lake_catalog(conn_id: str) -> Catalog:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from airflow.sdk import Param
+
+from include.lake.erased import InvalidIds, canonical_ids
 
 
 def pipeline_params() -> dict[str, Param]:
@@ -51,6 +54,18 @@ def pipeline_params() -> dict[str, Param]:
                 "nothing; what was mended in Salesforce comes in by itself."
             ),
         ),
+        "erase": Param(
+            default=[],
+            type="array",
+            items={"type": "string"},
+            title="Erase people for good",
+            description_md=(
+                "Ids (15 or 18 characters), one a line, of records that must be forgotten. They are removed from every "
+                "table and staged file of this object, from old snapshots too, and never come back, though they be in "
+                "Salesforce still. **This cannot be undone.** What is written here stays in Airflow's own database "
+                "until this run is deleted (Browse > DAG Runs). See docs/erasure.md."
+            ),
+        ),
     }
 
 
@@ -58,8 +73,37 @@ class ParamRefused(ValueError):
     """A Param is not what its form asks for. The message names it, its value, and an example."""
 
 
+#: A date, or a date and a time, in ASCII digits; anything else that a parser would be kind to is more likely a mistake.
+_MOMENT = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})"
+    r"(?:[T ]([0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?) ?(Z|[+-][0-9]{2}:?[0-9]{2})?)?",
+    re.IGNORECASE,
+)
+#: The years of the datetimes that SOQL reads.
+FIRST_YEAR, LAST_YEAR = 1700, 4000
+
+_SHOWN = 120
+
+
+def ids_to_erase(params: Mapping[str, Any]) -> tuple[str, ...]:
+    """The Ids of the Param `erase`, in their 18-character form.
+
+    :param params: the run's Params.
+    :raises ParamRefused: if one is no Id. It is told by its place, because a task's log is kept for long.
+    """
+    given = params.get("erase") or []
+    if not isinstance(given, list | tuple):
+        raise ParamRefused(f"Param erase is a {type(given).__name__}; give a list of Ids, one a line")
+    try:
+        return canonical_ids(given)
+    except InvalidIds as problem:
+        raise ParamRefused(f"Param erase: {problem}") from problem
+
+
 def moment(params: Mapping[str, Any], name: str) -> datetime | None:
     """A date-time Param as an aware datetime in UTC.
+
+    The form's own validation is not relied on: not every way to trigger a run goes through it.
 
     :param params: the run's Params.
     :param name: `since` or `until`.
@@ -67,10 +111,45 @@ def moment(params: Mapping[str, Any], name: str) -> datetime | None:
     :raises ParamRefused: naming the Param and its value.
     """
     value = params.get(name)
-    if value in (None, ""):
+    if value is None or value == "":
         return None
+    found = _MOMENT.fullmatch(value.strip()) if isinstance(value, str) else None
     try:
-        parsed = datetime.fromisoformat(str(value).replace("Z", "+00:00"))
-        return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
+        if found is None:
+            raise ValueError("not a moment")
+        date, time, zone = found[1], found[2] or "00:00", (found[3] or "Z").upper().replace("Z", "+00:00")
+        parsed = datetime.fromisoformat(f"{date}T{time}{zone}").astimezone(UTC)
     except (ValueError, OverflowError) as error:
-        raise ParamRefused(f"Param {name} is {value!r}; give a date and time such as 2026-01-05T06:00:00Z") from error
+        raise ParamRefused(
+            f"Param {name} is {_shown(value)}; give a date and time such as 2026-01-05T06:00:00Z (no zone means UTC), "
+            "or leave it empty. Trigger the run again."
+        ) from error
+    if not FIRST_YEAR <= parsed.year <= LAST_YEAR:
+        raise ParamRefused(
+            f"Param {name} is {_shown(value)}; SOQL knows the years {FIRST_YEAR} to {LAST_YEAR} only. Give a date and "
+            "time such as 2026-01-05T06:00:00Z, or leave it empty. Trigger the run again."
+        )
+    return parsed
+
+
+def flag(params: Mapping[str, Any], name: str) -> bool:
+    """A yes-or-no Param.
+
+    :param params: the run's Params.
+    :param name: `full_refresh`.
+    :return: False where it was left empty.
+    :raises ParamRefused: naming the Param and its value: "false", as text, would count as true otherwise.
+    """
+    value = params.get(name)
+    if value is None or isinstance(value, bool):
+        return bool(value)
+    raise ParamRefused(
+        f'Param {name} is {_shown(value)}; give true or false, without quotes, such as {{"{name}": true}}. '
+        "Trigger the run again."
+    )
+
+
+def _shown(value: Any) -> str:
+    """A value as a message may show it: on one line, escaped, cut."""
+    text = repr(value[:_SHOWN] if isinstance(value, str) else value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

@@ -95,7 +95,9 @@ def _start(one: Observation, previous: datetime | None) -> tuple[datetime, str]:
 
 def scd_id(record: str, effective_from: datetime) -> str:
     """Name of a version: md5 of record and start."""
-    text = f"{record}|{effective_from.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}Z"
+    # Not strftime: its %Y has one digit in the year 1.
+    start = effective_from.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds")
+    text = f"{record}|{start}Z"
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 

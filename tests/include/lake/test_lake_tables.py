@@ -46,6 +46,8 @@ def test_tables_are_named_after_object_and_environment(user_object: Any) -> None
         changes="sf_raw_prod.sf_user_changes",
         quarantine="sf_raw_prod.sf_user_quarantine",
         ledger="sf_curated_prod.sf_user_consumed",
+        dimension="sf_curated_prod.dim_sf_user_scd",
+        snapshot="sf_curated_prod.sf_user_snapshot",
     )
 
 
