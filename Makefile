@@ -14,7 +14,8 @@ DBT_FILES := $(shell find dbt -path dbt/target -prune -o -type f \( -name '*.sql
 # A dollar sign is the person's own: make is not to expand it.
 override Q := $(value Q)
 override SCENARIO := $(value SCENARIO)
-export SCENARIO KEEP Q PORT OBJECT RUN_ID ONLY
+override IDS := $(value IDS)
+export SCENARIO KEEP Q PORT OBJECT RUN_ID ONLY IDS REPLAY
 export FORMAT ?= table
 
 .PHONY: help
@@ -68,6 +69,14 @@ validate-schema: $(READY) ## hold an object file against the simulated org (OBJE
 .PHONY: extraction-stats
 extraction-stats: $(READY) ## rows, bytes, API calls and seconds of a run (OBJECT=user RUN_ID=…)
 	@$(BIN)/python -m local.ask extraction-stats $(if $(OBJECT),"$$OBJECT",user) $(if $(RUN_ID),--run-id "$$RUN_ID")
+
+.PHONY: quarantine
+quarantine: $(READY) ## records that were refused, and why (OBJECT=user REPLAY=1 FORMAT=csv|table|json)
+	@$(BIN)/python -m local.ask quarantine $(if $(OBJECT),"$$OBJECT",user) $(if $(REPLAY),--replay) --format "$$FORMAT"
+
+.PHONY: erase
+erase: $(READY) $(MANIFEST) ## forget people for good (OBJECT=user IDS="0055e0000000001AAA …" YES=1)
+	@$(BIN)/python -m local.erase $(if $(OBJECT),"$$OBJECT",user) $(if $(YES),--yes) --ids "$$IDS"
 
 .PHONY: test
 test: $(READY) $(MANIFEST) ## every test (ARGS="-k name" for some)

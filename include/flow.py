@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -10,10 +11,16 @@ from pyiceberg.catalog import Catalog
 
 from include.config.environment import Environment
 from include.config.object_file import ObjectFile
+from include.lake import known_fields, run_log
+from include.lake.erased import ErasedIds, read_erased
+from include.lake.erasure import ErasureReport, erase
+from include.lake.layout import refuse_unknown_layouts
 from include.lake.names import RawTables
 from include.lake.upsert import upsert
 from include.lake.watermark import read_lake_state, refuse_foreign_org
 from include.quality.quarantine import write_quarantine
+from include.quality.quarantine_table import Origin
+from include.quality.replay import replay_quarantine
 from include.quality.validation import validate
 from include.salesforce.bulk import Polling
 from include.salesforce.client import SalesforceClient
@@ -22,10 +29,15 @@ from include.salesforce.extraction import extract
 from include.salesforce.read_plan import make_read_plan
 from include.salesforce.window import RunRequest, plan_window
 from include.schema_watch import SCHEMA_PROBLEMS, SchemaWatch
-from include.staging.manifest import ExtractionManifest, ReadPlan, UpsertManifest, ValidationManifest
+from include.staging import store
+from include.staging.forgetting import forget_rows
+from include.staging.manifest import ExtractionManifest, ReadPlan, ReplayManifest, UpsertManifest, ValidationManifest
 from include.staging.store import run_folder
 
 log = logging.getLogger(__name__)
+
+#: Folder of the staging store for the Bulk jobs on record. No object's table is called so.
+JOBS = "_bulk_jobs"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +67,7 @@ class Flow:
         :param request: what the run asks for.
         :param run_id: Airflow's run id.
         :param bulk_from_rows: from this estimate on Bulk API 2.0 is used; default: the object file's.
+        :raises LayoutTooNew: when another release has changed a table.
         :raises ForeignOrg: when the connection leads to another org than the lake's.
         :raises WindowRefused: when the run asks for what cannot be read.
         :raises IncompatibleColumn: when a field's type in the org no longer fits its column.
@@ -62,7 +75,12 @@ class Flow:
         """
         client.clock()
         client.check_reserve("checking the source")
-        state = read_lake_state(self.catalog, self.tables)
+        tables = self.tables
+        operations = (f"{self.environment.operations_namespace}.{name}" for name in (known_fields.TABLE, run_log.TABLE))
+        refuse_unknown_layouts(
+            self.catalog, (tables.mirror, tables.changes, tables.quarantine, tables.ledger, *operations)
+        )
+        state = read_lake_state(self.catalog, tables)
         refuse_foreign_org(state, org_id=client.org_id, table=self.object_file.table)
         window = plan_window(
             request,
@@ -110,13 +128,18 @@ class Flow:
         :param polling: how a Bulk job is waited for.
         :raises SalesforceProblem: any, see include/salesforce/errors.py.
         """
-        return extract(
+        erased, folder = self.erased(plan.org_id), self.staging_folder(plan.run_id, step="extract")
+        manifest = extract(
             client=client,
             plan=plan,
             object_file=self.object_file,
-            staging_folder=self.staging_folder(plan.run_id, step="extract"),
+            staging_folder=folder,
+            jobs_folder=store.join(self.environment.staging_uri, JOBS, self.object_file.table),
             polling=polling,
+            keep=erased.without if erased else None,
         )
+        self._forget_since(erased, folder)
+        return manifest
 
     def validate(self, extraction: ExtractionManifest) -> ValidationManifest:
         """Accept or quarantine every staged record.
@@ -124,20 +147,37 @@ class Flow:
         :param extraction: of extract.
         :raises TooManyRejects: when more were rejected than the object file allows; they are in quarantine then.
         """
-        run_id = extraction.plan.run_id
+        run_id, org_id = extraction.plan.run_id, extraction.plan.org_id
+        erased, folder = self.erased(org_id), self.staging_folder(run_id, step="validate")
         result = validate(
             extraction=extraction,
             object_file=self.object_file,
-            staging_folder=self.staging_folder(run_id, step="validate"),
+            staging_folder=folder,
+            keep=erased.without if erased else None,
         )
         write_quarantine(
             catalog=self.catalog,
             table_name=self.tables.quarantine,
             reject_files=result.reject_files,
-            run_id=run_id,
+            origin=Origin.of(extraction),
             quarantined_at=datetime.now(UTC),
+            erased=lambda: self.erased(org_id),
         )
+        self._forget_since(erased, folder)
         return result.gate()
+
+    def replay_quarantine(self) -> ReplayManifest:
+        """Bring into the lake what the quarantine holds and the object file accepts by now; it asks no org.
+
+        :raises LayoutTooNew: when another release has changed a table.
+        :raises UpsertContended: when other writers were faster every time.
+        """
+        return replay_quarantine(
+            catalog=self.catalog,
+            object_file=self.object_file,
+            environment=self.environment,
+            replayed_at=datetime.now(UTC),
+        )
 
     def upsert(self, validation: ValidationManifest) -> UpsertManifest:
         """Append what is new to the changes log, then bring the mirror and its watermark forward in one commit.
@@ -159,6 +199,60 @@ class Flow:
             manifest.watermark,
         )
         return manifest
+
+    def erase(
+        self,
+        ids: Sequence[str],
+        *,
+        run_id: str,
+        org_id: str | None = None,
+        alone: bool = False,
+        on_step: Callable[[str], None] | None = None,
+    ) -> ErasureReport:
+        """Remove people who must be forgotten from all that the object has in the lake, and keep them out.
+
+        :param ids: Salesforce Ids of 15 or 18 characters.
+        :param run_id: Airflow's run id, or what names the command.
+        :param org_id: the org's id, for a lake that is still empty; default: the one that the lake remembers.
+        :param alone: nobody else writes to the lake meanwhile.
+        :param on_step: told of each place as it is done.
+        :raises InvalidIds: if one of the Ids is none; nothing was touched.
+        :raises HistoryHeld: if a branch or tag of a table holds old rows; nothing was touched.
+        :raises UnknownOrg: when nobody knows which org the lake belongs to.
+        :raises ErasureContended: when other writers were faster every time.
+        """
+        return erase(
+            self.catalog,
+            self.object_file,
+            self.environment,
+            ids,
+            run_id=run_id,
+            erased_at=datetime.now(UTC),
+            org_id=org_id,
+            alone=alone,
+            on_step=on_step,
+        )
+
+    def erased(self, org_id: str) -> ErasedIds:
+        """The records that must not come in.
+
+        :param org_id: the org's 18-character id.
+        """
+        return read_erased(
+            self.catalog,
+            self.environment.operations_namespace,
+            object_name=self.object_file.object,
+            org_id=org_id,
+        )
+
+    def _forget_since(self, known: ErasedIds, folder: str) -> None:
+        """Whoever was recorded as erased while a step wrote its files is taken out of them by the step itself.
+
+        The erasure may have looked before the files were there.
+        """
+        now = self.erased(known.org_id)
+        if now.digests != known.digests:
+            forget_rows(folder, lambda batch: now.among(batch.column("id")))
 
     def staging_folder(self, run_id: str, *, step: str) -> str:
         """Where a run stages the files of one of its steps.

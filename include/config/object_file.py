@@ -17,6 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from include.config.explanation import explain
 from include.config.plain_yaml import UnreadableYaml, read_plain_yaml
 
+#: The format of object files that this release reads. docs/decisions/0005-layout-versions.md: how a next one comes.
+FORMAT_VERSION = 1
+
 OBJECTS_FOLDER = Path(__file__).resolve().parent.parent / "objects"
 
 #: An API name of Salesforce, optionally with a namespace prefix and a custom suffix (`Audit_Phase__c`).
@@ -108,7 +111,7 @@ class ExpectedRows(_Frozen):
 class ObjectFile(_Frozen):
     """How one Salesforce object is read, judged and kept. Defaults are those of NAMES in docs/configuration.md.
 
-    :param version: version of this file's format; 1 is the only one.
+    :param version: version of this file's format; 1 is the only one so far.
     :param object: API name in Salesforce.
     :param table: name of the mirror in the raw namespace; the log, quarantine and ledger derive from it.
     :param fields: API names to read. A field that the org's describe lacks is never selected.
@@ -158,9 +161,14 @@ class ObjectFile(_Frozen):
 
     @field_validator("version", mode="before")
     @classmethod
-    def _version_is_a_whole_number(cls, value: Any) -> Any:
-        if isinstance(value, bool | float):
-            raise ValueError("must be 1, the only version of this file's format")
+    def _version_is_read(cls, value: Any) -> Any:
+        if type(value) is int and value > FORMAT_VERSION:
+            raise ValueError(
+                f"this release reads version {FORMAT_VERSION}; upgrade the package to the release that the file was "
+                f"written for, or write it in version {FORMAT_VERSION} (docs/configuration.md)"
+            )
+        if type(value) is not int or value != FORMAT_VERSION:
+            raise ValueError(f"there is no such version; write `version: {FORMAT_VERSION}`, which this release reads")
         return value
 
     @field_validator("lookback", "full_refresh_every", mode="before")

@@ -12,6 +12,7 @@ from pyiceberg.table import Table
 from include.config.object_file import ObjectFile
 from include.lake.changes_log import ChangesLog
 from include.lake.data_files import KeyedFile, read_file
+from include.lake.erased import ErasedIds
 from include.lake.placement import Probed
 from include.lake.row_hash import row_hashes
 
@@ -28,9 +29,11 @@ class Absence:
     """Collects what is gone while the mirror's key columns are read.
 
     :param present: Ids that are in the org although they were not accepted (they are in quarantine).
+    :param erased: records that leave the lake whether they are in the org or not.
     """
 
     present: pa.StringArray
+    erased: ErasedIds
     live: int = 0
     _gone: dict[int, pa.StringArray] = field(default_factory=dict)
 
@@ -43,6 +46,10 @@ class Absence:
         self.live += pc.sum(alive).as_py() or 0
         ids = probed.rows.column("id").filter(pc.and_(alive, pc.is_null(probed.matches)))
         ids = ids.filter(pc.invert(pc.is_in(ids, value_set=self.present)))
+        if len(ids) and self.erased:
+            leaving = self.erased.among(ids)
+            self.live -= leaving.true_count
+            ids = ids.filter(pc.invert(leaving))
         if len(ids):
             self._gone[probed.number] = ids.combine_chunks()
 

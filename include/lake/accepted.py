@@ -33,6 +33,7 @@ class AcceptedKeys:
     :param cursors: cursor of each (UTC).
     :param within: whether the cursor lies before the window's end. The others prove presence and are not logged.
     :param staged_at: position of each in the staged files.
+    :param staged_rows: rows of the staged files, those included that are not held.
     """
 
     ids: SortedIds
@@ -40,6 +41,23 @@ class AcceptedKeys:
     cursors: pa.Array
     within: npt.NDArray[np.bool_]
     staged_at: npt.NDArray[np.int64]
+    staged_rows: int
+
+    def without(self, left_out: pa.Array) -> AcceptedKeys:
+        """All but some.
+
+        :param left_out: a flag for each of `ids`.
+        """
+        kept = pc.invert(left_out)
+        mask = kept.to_numpy(zero_copy_only=False)
+        return AcceptedKeys(
+            ids=SortedIds(self.ids.ids.filter(kept)),
+            hashes=self.hashes.filter(kept),
+            cursors=self.cursors.filter(kept),
+            within=self.within[mask],
+            staged_at=self.staged_at[mask],
+            staged_rows=self.staged_rows,
+        )
 
 
 def read_keys(
@@ -77,6 +95,7 @@ def read_keys(
         cursors=cursor_array,
         within=within.to_numpy(zero_copy_only=False),
         staged_at=order.to_numpy().astype(np.int64),
+        staged_rows=len(id_array),
     )
 
 
@@ -88,7 +107,7 @@ def read_rows(files: Sequence[str], keys: AcceptedKeys, wanted: npt.NDArray[np.b
     :param wanted: a flag for each of `keys.ids`.
     :param schema: source columns and their types; one that the files lack is null.
     """
-    by_position = np.zeros(len(wanted), np.bool_)
+    by_position = np.zeros(keys.staged_rows, np.bool_)
     by_position[keys.staged_at[wanted]] = True
     found, start = [], 0
     if wanted.any():

@@ -31,6 +31,7 @@ from include.lake.data_files import (
 )
 from include.lake.one_commit import commit_once
 from include.lake.tables import arrow_schema
+from include.lake.watermark import ERASURE
 
 #: Rows gathered before they are reduced to one an Id: bounds memory by the Ids asked for, not by the log's length.
 _GATHER_ROWS = 250_000
@@ -143,7 +144,7 @@ class ChangesLog:
         return distinct_sorted(rows.column("id")), bounds["min"], bounds["max"]
 
     def append(self, rows: pa.Table, *, run_id: str, last_look: Callable[[], None] | None = None) -> int | None:
-        """Append observations in one commit, provided that nobody else has appended since the log was loaded.
+        """Append observations in one commit, provided that nobody has appended or erased since the log was loaded.
 
         :param rows: in the log's Arrow schema, sorted by id.
         :param run_id: noted in the snapshot's summary.
@@ -154,6 +155,7 @@ class ChangesLog:
         return commit_once(
             self.table,
             added=write_files(self.table, rows, file_bytes=_FILE_BYTES),
+            unmoved=(ERASURE,),
             snapshot_properties={"sf-history.run-id": run_id},
             last_look=last_look,
         )

@@ -73,7 +73,7 @@ def remember_fields(
     :return: whether anything was new.
     """
     ensure_namespace(catalog, namespace)
-    table = ensure_table(catalog, f"{namespace}.{TABLE}", SCHEMA)
+    table = ensure_table(catalog, f"{namespace}.{TABLE}", "known_fields", SCHEMA)
     everything = table.scan().to_arrow().cast(_ARROW)
     before = _fields(everything.filter(pc.equal(everything.column("object"), object_name)))
     after = look(before)

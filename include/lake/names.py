@@ -11,18 +11,22 @@ from include.config.object_file import ObjectFile
 
 @dataclass(frozen=True, kw_only=True)
 class RawTables:
-    """Identifiers (`namespace.table`) of an object's tables that Python writes.
+    """Identifiers (`namespace.table`) of an object's tables.
 
     :param mirror: one row an Id: its last observation.
     :param changes: the log of observations, append-only.
     :param quarantine: records that were rejected.
     :param ledger: which batches of the log the dimension has consumed; it lives beside the dimension.
+    :param dimension: the versions, which dbt publishes.
+    :param snapshot: dbt's own snapshot of the mirror.
     """
 
     mirror: str
     changes: str
     quarantine: str
     ledger: str
+    dimension: str
+    snapshot: str
 
     @classmethod
     def of(cls, object_file: ObjectFile, environment: Environment) -> Self:
@@ -37,4 +41,6 @@ class RawTables:
             changes=f"{raw}.{table}_changes",
             quarantine=f"{raw}.{table}_quarantine",
             ledger=f"{curated}.{table}_consumed",
+            dimension=f"{curated}.{object_file.dimension}",
+            snapshot=f"{curated}.{table}_snapshot",
         )

@@ -23,6 +23,7 @@ from include.lake.absence import Absence, as_deletions, check_volume
 from include.lake.accepted import AcceptedKeys, read_ids, read_keys, read_rows
 from include.lake.changes_log import ChangesLog, last_per_id
 from include.lake.data_files import SortedIds
+from include.lake.erased import ErasedIds
 from include.lake.placement import Placement, empty_placement, probe
 from include.lake.tables import arrow_schema
 from include.lake.watermark import LakeState
@@ -82,6 +83,7 @@ class RunObservations:
     :param state: what the mirror remembers.
     :param object_file: the object.
     :param validation: what was accepted.
+    :param erased: records that must not come in, read after the tables were loaded.
     """
 
     def __init__(
@@ -92,14 +94,16 @@ class RunObservations:
         state: LakeState,
         object_file: ObjectFile,
         validation: ValidationManifest,
+        erased: ErasedIds,
     ) -> None:
+        self.erased = erased
         self.mirror, self.changes, self.state = mirror, changes, state
         self.object_file, self.validation = object_file, validation
         plan = validation.extraction.plan
         self.window, self.run_id = plan.window, plan.run_id
         self.window_end = plan.window.end.astimezone(UTC)
         self.extracted_at = as_utc(validation.extraction.extracted_at)
-        self.observed = ",".join(sorted({field.column for field in plan.fields} | {"isdeleted"}))
+        self.observed = plan.observed_columns
 
     def find(self) -> Observations:
         """Compare the accepted records with the lake.
@@ -114,7 +118,10 @@ class RunObservations:
             window_end=self.window_end,
             table=self.object_file.table,
         )
-        absence = Absence(read_ids(self.validation.present_files)) if self._may_delete() else None
+        if self.erased:
+            keys = keys.without(self.erased.among(keys.ids.ids))
+        present = self.validation.present_files
+        absence = Absence(read_ids(present), self.erased) if self._may_delete() else None
         placement = empty_placement(self.mirror, keys.ids, everywhere=absence is not None)
         for probed in probe(self.mirror, placement, _KEY_COLUMNS):
             placement.note(probed)

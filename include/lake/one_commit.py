@@ -16,44 +16,25 @@ pyiceberg's own appends and overwrites need four things added:
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Mapping
-from typing import Literal
 
-from pydantic import Field
 from pyiceberg.exceptions import CommitFailedException, ValidationException
-from pyiceberg.manifest import DataFile, ManifestContent, ManifestFile
+from pyiceberg.manifest import DataFile, ManifestContent, ManifestEntry, ManifestEntryStatus, ManifestFile
 from pyiceberg.table import Table, Transaction
 from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.refs import MAIN_BRANCH
 from pyiceberg.table.snapshots import Operation
-from pyiceberg.table.update import ValidatableTableRequirement, update_table_metadata
+from pyiceberg.table.update import update_table_metadata
 from pyiceberg.table.update.snapshot import _ManifestMergeManager, _MergeAppendFiles, _OverwriteFiles
 
 from include.lake.data_files import discard
+from include.lake.unmoved_properties import AssertProperties
 
 _MANIFEST_BYTES = 8 * 1024 * 1024
 _MANIFESTS_BEFORE_MERGE = 8
-
-
-class AssertProperties(ValidatableTableRequirement):
-    """Properties must have the values they had at planning; None: must not be set.
-
-    Checked by pyiceberg inside the catalog's commit (SQL and Glue), right before its compare-and-swap.
-    """
-
-    type: Literal["assert-properties"] = Field(default="assert-properties")
-    properties: dict[str, str | None]
-
-    def validate(self, base_metadata: TableMetadata | None) -> None:  # type: ignore[override]
-        """Compare with what the catalog has now.
-
-        :param base_metadata: the table's current metadata.
-        :raises CommitFailedException: naming the first property that has moved.
-        """
-        current = base_metadata.properties if base_metadata else {}
-        for name, expected in self.properties.items():
-            if current.get(name) != expected:
-                raise CommitFailedException(f"{name} is {current.get(name)!r} by now, was {expected!r} at planning")
+#: Places of a data file's lowest and highest values among its fields, as the Iceberg specification orders them.
+_LOWER_BOUNDS, _UPPER_BOUNDS = 10, 11
 
 
 class _Transaction(Transaction):
@@ -109,6 +90,50 @@ class _PlannedOverwrite(_OverwriteFiles):
         ]
 
 
+class _Cleansing(_PlannedOverwrite):
+    """An overwrite after which no manifest says anything of what is gone.
+
+    An entry that says "deleted" carries the file's lowest and highest values, and those may be a person's.
+    """
+
+    def _build_delete_files_partition_predicate(self) -> None:
+        """None: every manifest is looked into, because what DuckDB says of partitions there is not pyiceberg's."""
+
+    def _build_manifest_evaluator(self, _: int) -> Callable[[ManifestFile], bool]:
+        return lambda _: True
+
+    def _deleted_entries(self) -> list[ManifestEntry]:
+        entries = super()._deleted_entries()
+        for entry in entries:
+            entry.data_file[_LOWER_BOUNDS] = entry.data_file[_UPPER_BOUNDS] = None
+        return entries
+
+    def _process_manifests(self, manifests: list[ManifestFile]) -> list[ManifestFile]:
+        clean = [self._without_deleted(one) if self._tells_of_deleted(one) else one for one in manifests]
+        return super()._process_manifests([manifest for manifest in clean if manifest is not None])
+
+    def _tells_of_deleted(self, manifest: ManifestFile) -> bool:
+        return manifest.added_snapshot_id != self._snapshot_id and tells_of_deleted(manifest)
+
+    def _without_deleted(self, manifest: ManifestFile) -> ManifestFile | None:
+        entries = self.fetch_manifest_entry(manifest, discard_deleted=True)
+        if not entries:
+            return None
+        with self.new_manifest_writer(self.spec(manifest.partition_spec_id)) as writer:
+            for entry in entries:
+                entry.status = ManifestEntryStatus.EXISTING
+                writer.add_entry(entry)
+        return writer.to_manifest_file()
+
+
+def tells_of_deleted(manifest: ManifestFile) -> bool:
+    """Whether a manifest of data files has entries of files that are deleted.
+
+    :param manifest: of any snapshot.
+    """
+    return manifest.content == ManifestContent.DATA and manifest.deleted_files_count != 0
+
+
 def commit_once(
     table: Table,
     *,
@@ -118,6 +143,7 @@ def commit_once(
     unmoved: Iterable[str] = (),
     snapshot_properties: Mapping[str, str] | None = None,
     last_look: Callable[[], None] | None = None,
+    cleansing: bool = False,
 ) -> int | None:
     """Commit to a table as it was when `table` was loaded: one snapshot if files change, none if they don't.
 
@@ -128,46 +154,53 @@ def commit_once(
     :param unmoved: names of properties that must be as they were at planning.
     :param snapshot_properties: entries of the snapshot's summary.
     :param last_look: called with the files written, right before the commit; it may raise to stop it.
+    :param cleansing: make a snapshot in any case, whose manifests say nothing of files that are gone.
     :return: id of the new snapshot, None if there is none.
     :raises CommitFailedException: when someone else committed since the planning; plan again.
     :raises ValidationException: likewise.
+    :raises FileNotFoundError: likewise, when what was there at planning has been removed from the store.
     """
     added, removed = list(added), list(removed)
-    snapshot_id = None
+    snapshot_id = producer = None
     try:
         transaction = _Transaction(table)
         requirement = AssertProperties(properties={name: table.properties.get(name) for name in unmoved})
         transaction._apply((), (requirement,))  # type: ignore[arg-type]
-        if added or removed:
-            snapshot_id = _stage_files(transaction, table, added, removed, dict(snapshot_properties or {}))
+        if added or removed or cleansing:
+            kind: type[_PlannedOverwrite | _PlannedAppend] = _PlannedAppend
+            if cleansing or removed:
+                kind = _Cleansing if cleansing else _PlannedOverwrite
+            producer = kind(
+                operation=Operation.APPEND if kind is _PlannedAppend else Operation.OVERWRITE,
+                transaction=transaction,
+                io=table.io,
+                branch=MAIN_BRANCH,
+                snapshot_properties=dict(snapshot_properties or {}),
+            )
+            snapshot_id = _stage_files(producer, added, removed)
         if properties:
             transaction.set_properties(dict(properties))
         if last_look is not None:
             last_look()
         transaction.commit_transaction()
-    except (CommitFailedException, ValidationException):
+    except (CommitFailedException, ValidationException, FileNotFoundError):
         if snapshot_id is not None and table.refresh().snapshot_by_id(snapshot_id) is not None:
             return snapshot_id  # it landed, and only its answer was lost; pyiceberg before 0.12 does not look
         discard(table, added)
+        if producer is not None:
+            _discard_manifests(table, producer)
         raise
     return snapshot_id
 
 
-def _stage_files(
-    transaction: Transaction,
-    table: Table,
-    added: list[DataFile],
-    removed: list[DataFile],
-    snapshot_properties: dict[str, str],
-) -> int:
-    kind, operation = (_PlannedOverwrite, Operation.OVERWRITE) if removed else (_PlannedAppend, Operation.APPEND)
-    producer: _PlannedOverwrite | _PlannedAppend = kind(
-        operation=operation,
-        transaction=transaction,
-        io=table.io,
-        branch=MAIN_BRANCH,
-        snapshot_properties=snapshot_properties,
-    )
+def _discard_manifests(table: Table, producer: _PlannedOverwrite | _PlannedAppend) -> None:
+    """pyiceberg leaves those of a commit that it could not even stage; they name the lowest and highest values."""
+    for name in (*producer._written_manifests, *producer._uncommitted_manifests, *producer._written_manifest_lists):
+        with contextlib.suppress(OSError):
+            table.io.delete(name)
+
+
+def _stage_files(producer: _PlannedOverwrite | _PlannedAppend, added: list[DataFile], removed: list[DataFile]) -> int:
     for file in removed:
         producer.delete_data_file(file)
     for file in added:

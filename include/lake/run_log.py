@@ -11,6 +11,7 @@ from pyiceberg.expressions import And
 
 from include.lake.conflicts import again_on_conflict
 from include.lake.data_files import equal_to
+from include.lake.layout import NEW_TABLE, bring_up_to_date
 
 TABLE = "pipeline_runs"
 
@@ -54,12 +55,14 @@ def record_run(catalog: Catalog, namespace: str, row: dict[str, Any]) -> None:
 
     :param namespace: namespace of the operations tables, `sf_ops`.
     :param row: values by column of `SCHEMA`; run_id and object are required, what is missing is null.
+    :raises LayoutTooNew: when a later release has changed the table.
     """
     unknown = sorted(set(row) - set(SCHEMA.names))
     if unknown:
         raise ValueError(f"{TABLE} has no column {', '.join(unknown)}; it has {', '.join(SCHEMA.names)}")
     catalog.create_namespace_if_not_exists(namespace)
-    table = catalog.create_table_if_not_exists(f"{namespace}.{TABLE}", schema=SCHEMA)
+    table = catalog.create_table_if_not_exists(f"{namespace}.{TABLE}", schema=SCHEMA, properties=NEW_TABLE)
+    bring_up_to_date(table, "runs")
     values = {"recorded_at": datetime.now(UTC), **row}
     table.overwrite(
         pa.Table.from_pylist([{name: values.get(name) for name in SCHEMA.names}], schema=SCHEMA),

@@ -45,10 +45,13 @@ def grow(table: Table, columns: Mapping[str, IcebergType | None]) -> bool:
     growth = _growth(table, columns)
     if not any(growth):
         return False
-    added, widened, settled = growth
+    added, widened, settled, confirmed = growth
     with table.update_schema() as update:
         for name, wanted in widened:
             update.update_column(name, field_type=wanted)
+        for name, _ in confirmed:
+            # From now on it may hold values, and another type must not replace it.
+            update.update_column(name, doc="")
         for name, _ in settled:
             update.delete_column(name)
         for name, wanted in (*settled, *added):
@@ -56,7 +59,7 @@ def grow(table: Table, columns: Mapping[str, IcebergType | None]) -> bool:
     log.info(
         "%s: columns added: %s; widened: %s; type settled: %s",
         ".".join(table.name()),
-        *(", ".join(name for name, _ in names) or "none" for names in (added, widened, settled)),
+        *(", ".join(name for name, _ in names) or "none" for names in (added, widened, [*settled, *confirmed])),
     )
     return True
 
@@ -71,16 +74,19 @@ def refuse_incompatible(table: Table, columns: Mapping[str, IcebergType | None])
     _growth(table, columns)
 
 
-def _growth(table: Table, columns: Mapping[str, IcebergType | None]) -> tuple[_Columns, _Columns, _Columns]:
-    """What is to be added, widened, and given the type that turned out to be right."""
+def _growth(table: Table, columns: Mapping[str, IcebergType | None]) -> tuple[_Columns, _Columns, _Columns, _Columns]:
+    """What is to be added, widened, given the type that turned out to be right, and left with it for good."""
     present = {field.name: field for field in table.schema().fields}
     added: _Columns = []
     widened: _Columns = []
     settled: _Columns = []
+    confirmed: _Columns = []
     for name, wanted in columns.items():
         field = present.get(name)
         if field is None:
             added.append((name, wanted))
+        elif field.doc == UNSEEN and field.field_type == wanted:
+            confirmed.append((name, wanted))
         elif wanted is None or field.field_type == wanted or (field.field_type, wanted) in _HOLDS:
             continue
         elif (field.field_type, wanted) in _WIDENS:
@@ -89,7 +95,7 @@ def _growth(table: Table, columns: Mapping[str, IcebergType | None]) -> tuple[_C
             settled.append((name, wanted))
         else:
             raise _incompatible(table, field, wanted)
-    return added, widened, settled
+    return added, widened, settled, confirmed
 
 
 def _incompatible(table: Table, field: NestedField, wanted: IcebergType) -> IncompatibleColumn:

@@ -34,6 +34,7 @@ from pyiceberg.types import (
 
 from include.config.environment import Environment
 from include.config.object_file import ObjectFile
+from include.lake.layout import NEW_TABLE, Role, bring_up_to_date
 from include.lake.names import RawTables
 from include.lake.schema_growth import UNSEEN, grow, refuse_incompatible
 from include.staging.columns import COLUMN_TYPES
@@ -73,6 +74,7 @@ _PROPERTIES = {
     "write.metadata.previous-versions-max": "50",
     "commit.manifest-merge.enabled": "true",
     "commit.manifest.min-count-to-merge": "8",
+    **NEW_TABLE,
 }
 
 
@@ -96,6 +98,7 @@ def ensure_tables(
     :param object_file: the object.
     :param environment: names the namespaces.
     :param columns: see `source_columns`.
+    :raises LayoutTooNew: when a later release has changed one of them.
     :raises IncompatibleColumn: when a column cannot take the type that the org now gives it.
     :raises CommitFailedException: when another writer changed the schema at the same time; do it again.
     """
@@ -114,9 +117,9 @@ def ensure_tables(
         )
     )
     growing = _iceberg_types(columns)
-    grow(ensure_table(catalog, tables.mirror, mirror, sort_order=by_id), growing)
-    grow(ensure_table(catalog, tables.changes, log, spec=by_day, sort_order=by_id), growing)
-    ensure_table(catalog, tables.ledger, _schema({}, LEDGER_COLUMNS))
+    grow(ensure_table(catalog, tables.mirror, "mirror", mirror, sort_order=by_id), growing)
+    grow(ensure_table(catalog, tables.changes, "changes", log, spec=by_day, sort_order=by_id), growing)
+    ensure_table(catalog, tables.ledger, "ledger", _schema({}, LEDGER_COLUMNS))
     return tables
 
 
@@ -205,6 +208,7 @@ def ensure_namespace(catalog: Catalog, namespace: str) -> None:
 def ensure_table(
     catalog: Catalog,
     identifier: str,
+    role: Role,
     schema: Schema,
     *,
     spec: PartitionSpec = UNPARTITIONED_PARTITION_SPEC,
@@ -214,12 +218,14 @@ def ensure_table(
 
     :param catalog: the Iceberg catalog.
     :param identifier: `namespace.table`.
+    :param role: what it is for.
     :param schema: its columns.
     :param spec: its partitioning.
     :param sort_order: how its files are sorted.
+    :raises LayoutTooNew: when a later release has changed it.
     """
     try:
-        return catalog.load_table(identifier)
+        return bring_up_to_date(catalog.load_table(identifier), role)
     except NoSuchTableError:
         pass
     try:
@@ -227,4 +233,4 @@ def ensure_table(
             identifier, schema, partition_spec=spec, sort_order=sort_order, properties=_PROPERTIES
         )
     except TableAlreadyExistsError:
-        return catalog.load_table(identifier)
+        return bring_up_to_date(catalog.load_table(identifier), role)

@@ -57,3 +57,14 @@ def give_back_turn(catalog: Catalog, tables: RawTables, *, run_id: str | None) -
     holder = ledger.properties.get(TURN) or _NOBODY
     if holder and run_id in (holder, None):
         commit_once(ledger, properties={TURN: _NOBODY}, unmoved=[TURN])
+
+
+def who_has_the_turn(catalog: Catalog, tables: RawTables) -> str | None:
+    """The run whose turn it is, if it has not given it back.
+
+    :param catalog: the Iceberg catalog.
+    :param tables: the object's tables.
+    """
+    if not catalog.table_exists(tables.ledger):
+        return None
+    return catalog.load_table(tables.ledger).properties.get(TURN) or None

@@ -26,6 +26,7 @@ from include.config.environment import Environment
 from include.config.object_file import ObjectFile
 from include.lake.changes_log import ChangesLog
 from include.lake.copy_on_write import merge
+from include.lake.erased import ErasedIds, read_erased
 from include.lake.mirror import apply_log
 from include.lake.names import RawTables
 from include.lake.observations import Observations, RunObservations, as_utc
@@ -43,6 +44,7 @@ from include.lake.watermark import (
     written,
 )
 from include.staging.manifest import UpsertManifest, ValidationManifest
+from include.staging.store import exists
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +99,9 @@ def upsert(
     for attempt in range(1, attempts + 1):
         try:
             return run.once(attempt)
-        except (CommitFailedException, ValidationException, Overtaken) as conflict:
+        except (CommitFailedException, ValidationException, Overtaken, FileNotFoundError) as conflict:
+            if isinstance(conflict, FileNotFoundError) and not run.files_are_there():
+                raise  # a staged file lacks; any other one was there at planning, and was erased since
             log.info("%s: attempt %d met another writer: %s", run.tables.mirror, attempt, conflict)
             if attempt == attempts:
                 raise UpsertContended(
@@ -128,6 +132,7 @@ class _Upsert:
         self.extracted_at = as_utc(validation.extraction.extracted_at)
         self.tables = RawTables.of(object_file, environment)
         self.columns = source_columns(object_file, self.plan.fields)
+        self.erased = ErasedIds(self.plan.org_id)
         self.tally = _Tally()
         self.ready = False
 
@@ -147,6 +152,7 @@ class _Upsert:
             state=state,
             object_file=self.object_file,
             validation=self.validation,
+            erased=self.erased,
         ).find()
         self.on_step("planned")
         self.tally.unchanged = found.unchanged
@@ -155,11 +161,23 @@ class _Upsert:
         return self._manifest(LakeState.of(mirror), attempt)
 
     def _load(self) -> tuple[Table, ChangesLog, LakeState]:
-        """Mirror and log as they are now. The log comes second: what the mirror has applied is in it."""
+        """Mirror, log and register of erasures as they are now. What the mirror has applied is in the log after it."""
         mirror = self.catalog.load_table(self.tables.mirror)
         state = LakeState.of(mirror)
         refuse_foreign_org(state, org_id=self.plan.org_id, table=self.tables.mirror)
-        return mirror, self._changes(), state
+        changes = self._changes()
+        # Last: an erasure that is recorded after this moves a property that both commits require to be unmoved.
+        self.erased = read_erased(
+            self.catalog,
+            self.environment.operations_namespace,
+            object_name=self.object_file.object,
+            org_id=self.plan.org_id,
+        )
+        return mirror, changes, state
+
+    def files_are_there(self) -> bool:
+        """Whether every staged file is still there."""
+        return all(exists(uri) for uri in (*self.validation.files, *self.validation.present_files))
 
     def _recover(self, mirror: Table, changes: ChangesLog, state: LakeState) -> bool:
         """Apply what the log has and the mirror lacks; whether there was any."""

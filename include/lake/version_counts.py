@@ -17,14 +17,15 @@ class VersionCounts:
 
     :param opened: versions that were not there before.
     :param closed: versions that were current before and are not any more.
-    :param deleted: current versions that say "deleted" and did not before.
+    :param deleted: current versions that say "deleted" and did not before. These three are None where the earlier
+        snapshot has been expired meanwhile (by an erasure, say): nobody knows then.
     :param versions: versions afterwards.
     :param current: records afterwards (one current version each), deleted ones included.
     """
 
-    opened: int
-    closed: int
-    deleted: int
+    opened: int | None
+    closed: int | None
+    deleted: int | None
     versions: int
     current: int
 
@@ -47,6 +48,9 @@ def count_versions(catalog: Catalog, identifier: str, *, before: int | None) -> 
     """
     table = _load(catalog, identifier)
     now = _versions(table, None) if table else _nothing()
+    if table and before is not None and table.snapshot_by_id(before) is None:
+        current = pc.sum(now["is_current"]).as_py() or 0
+        return VersionCounts(opened=None, closed=None, deleted=None, versions=now.num_rows, current=current)
     then = _versions(table, before) if table and before is not None else _nothing()
     current_then = then.filter(then["is_current"])
     current_now = now.filter(now["is_current"])

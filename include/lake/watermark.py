@@ -19,9 +19,11 @@ LAST_FULL_REFRESH = "sf-history.last-full-refresh"
 ORG_ID = "sf-history.org-id"
 NEWEST_WINDOW_END = "sf-history.newest-window-end"
 APPLIED_CHANGES_SNAPSHOT = "sf-history.applied-changes-snapshot"
+#: Of log, mirror and quarantine: the last erasure. Whoever planned before it plans again.
+ERASURE = "sf-history.erasure"
 
 #: All of them. A commit to the mirror requires that none has moved since it was planned.
-STATE_PROPERTIES = (WATERMARK, LAST_FULL_REFRESH, ORG_ID, NEWEST_WINDOW_END, APPLIED_CHANGES_SNAPSHOT)
+STATE_PROPERTIES = (WATERMARK, LAST_FULL_REFRESH, ORG_ID, NEWEST_WINDOW_END, APPLIED_CHANGES_SNAPSHOT, ERASURE)
 
 
 class ForeignOrg(RuntimeError):

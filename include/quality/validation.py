@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,11 +20,13 @@ from include.config.object_file import ObjectFile
 from include.quality.repeats import Contested, resolve_repeated_ids, shared_values
 from include.quality.rules import (
     Failures,
+    Taken,
     any_of,
+    field_failures,
     identity_failures,
     positions,
     record_json,
-    required_failures,
+    unordered,
     well_formed,
 )
 from include.salesforce.convert import schema_of
@@ -36,6 +37,9 @@ log = logging.getLogger(__name__)
 
 #: What a reject is staged as.
 REJECT_SCHEMA = pa.schema([("id", pa.string()), ("record", pa.string()), ("reasons", pa.string())])
+
+#: Given a staged batch, what of it is judged.
+Keep = Callable[[pa.RecordBatch], pa.RecordBatch]
 
 _PRESENT_SCHEMA = pa.schema([("id", pa.string())])
 _MOST_VALUES_NAMED = 20
@@ -83,15 +87,18 @@ class Validation:
         )
 
 
-def validate(*, extraction: ExtractionManifest, object_file: ObjectFile, staging_folder: str) -> Validation:
+def validate(
+    *, extraction: ExtractionManifest, object_file: ObjectFile, staging_folder: str, keep: Keep | None = None
+) -> Validation:
     """Judge a run's records.
 
     :param extraction: what extract staged.
     :param object_file: the rules.
     :param staging_folder: this run's own folder, emptied first; `store.run_folder(…, step="validate")`.
+    :param keep: what of a staged batch is judged at all; all of it by default.
     """
     store.remove(staging_folder)
-    judge = _Judge(extraction, object_file)
+    judge = _Judge(extraction, object_file, keep)
     tally = _Tally(
         accepted_values={name.lower(): values for name, values in object_file.accepted_values.items()},
         cursor=extraction.plan.cursor,
@@ -147,16 +154,21 @@ class _Reject:
 class _Judge:
     """Applies every rule to the staged rows; may be asked more than once, and then says the same."""
 
-    def __init__(self, extraction: ExtractionManifest, object_file: ObjectFile) -> None:
+    def __init__(self, extraction: ExtractionManifest, object_file: ObjectFile, keep: Keep | None) -> None:
+        self._keep = keep
         self._plan, self._files, self._object_file = extraction.plan, extraction.files, object_file
         self.schema = schema_of(extraction.plan, object_file)
         self.contested: Contested = resolve_repeated_ids(self._read, self._plan, self.schema)
         planned = {item.column: item.name for item in self._plan.fields}
-        self._shared = {
-            column: (planned[column], shared_values(partial(self._one_row_an_id, column), column))
+        self._taken = [
+            Taken(
+                column=column,
+                name=planned[column],
+                first=shared_values(partial(self._one_row_an_id, column), column),
+            )
             for column in (name.lower() for name in object_file.unique)
             if column != "id" and column in planned
-        }
+        ]
 
     def verdicts(self) -> Iterator[tuple[pa.RecordBatch, list[_Reject]]]:
         """Accepted rows and rejects, batch by batch."""
@@ -168,15 +180,11 @@ class _Judge:
             yield accepted, self._rejects(batch, broken) + rejects
         accepted, rejects = self._judge_fields(self.contested.winners)
         losers = self.contested.losers
-        kind = f"duplicate Id: two states with the same {self._plan.cursor}"
-        unordered = Failures(kind=kind, rows=pa.repeat(pa.scalar(True), losers.num_rows))
-        yield accepted, self._rejects(losers, [unordered]) + rejects
+        lost = unordered(pa.repeat(pa.scalar(True), losers.num_rows), self._plan)
+        yield accepted, self._rejects(losers, [lost]) + rejects
 
     def _judge_fields(self, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, list[_Reject]]:
-        broken = required_failures(batch, self._plan, self._object_file)
-        for column, (name, first) in self._shared.items():
-            if first:
-                broken.append(_sharing(batch, column, name=name, first=first))
+        broken = field_failures(batch, self._plan, self._object_file, self._taken)
         unfit = any_of(broken, batch.num_rows)
         return batch.filter(pc.invert(unfit)), self._rejects(batch, broken)
 
@@ -196,24 +204,14 @@ class _Judge:
         return rejects
 
     def _read(self, columns: list[str] | None) -> Iterator[pa.RecordBatch]:
-        return store.read_batches(self._files, columns, batch_rows=self._object_file.batch_size)
+        batches = store.read_batches(self._files, columns, batch_rows=self._object_file.batch_size)
+        return map(self._keep, batches) if self._keep else batches
 
     def _one_row_an_id(self, column: str) -> Iterator[pa.RecordBatch]:
         for batch in self._read(["id", column]):
             settled = pc.and_(well_formed(batch.column("id")), pc.invert(self.contested.rows_of(batch)))
             yield batch.filter(settled)
         yield self.contested.winners.select(["id", column])
-
-
-def _sharing(batch: pa.RecordBatch, column: str, *, name: str, first: Mapping[Any, str]) -> Failures:
-    sentences = {}
-    for row, (identity, value) in enumerate(
-        zip(batch.column("id").to_pylist(), batch.column(column).to_pylist(), strict=True)
-    ):
-        if value in first and first[value] != identity:
-            sentences[row] = f"{name} {value!r:.120} is shared with {first[value]}"
-    flags = [row in sentences for row in range(batch.num_rows)]
-    return Failures(kind=f"{name} is not unique", rows=pa.array(flags, pa.bool_()), sentences=sentences)
 
 
 def _reject_batch(rejects: list[_Reject]) -> pa.RecordBatch:

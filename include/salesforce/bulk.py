@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -20,14 +20,13 @@ from include.salesforce.convert import assemble
 from include.salesforce.errors import (
     BulkJobFailed,
     IncompleteRead,
-    ObjectMissing,
     QueryTooSlow,
-    SalesforceProblem,
     Unavailable,
     UnexpectedSchema,
     clean,
     is_too_slow,
 )
+from include.salesforce.job_book import ENDED, JobBook
 from include.staging.columns import COLUMN_TYPES
 from include.staging.manifest import ReadPlan
 
@@ -35,7 +34,6 @@ log = logging.getLogger(__name__)
 
 #: A record can hold 1.6 million characters of long text, and must fit in one block of the CSV reader (bytes).
 _BLOCK_BYTES = 8 * 1024 * 1024
-_ENDED = frozenset({"JobComplete", "Failed", "Aborted"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +74,7 @@ def read_bulk(
     where: str,
     schema: pa.Schema,
     batch_size: int,
-    on_job: Callable[[str], None],
+    book: JobBook,
     polling: Polling | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """Stream a plan's rows from a query job. One page of the result is held at a time.
@@ -86,27 +84,20 @@ def read_bulk(
     :param where: of the span that is read.
     :param schema: from `schema_of`.
     :param batch_size: most rows in a page of the result.
-    :param on_job: told the job's id as soon as there is one, so that a job survives its reader only on record.
+    :param book: where the job is on record, so that none survives its reader unknown.
     :param polling: how the job is waited for.
     :raises BulkJobFailed: when the job ends Failed or Aborted, or does not end.
     :raises QueryTooSlow: when it failed because the query is too much for Salesforce.
     :raises IncompleteRead: when the pages hold fewer records than the job says it found.
     """
     what = f"reading {plan.object} by Bulk"
-    query = soql.select(fields=[field.name for field in plan.fields], object_name=plan.object, where=where)
-    job = client.post_json(
-        "jobs/query",
-        {
-            "operation": "queryAll" if plan.has_is_deleted else "query",
-            "query": query,
-            "contentType": "CSV",
-            "columnDelimiter": "COMMA",
-            "lineEnding": "LF",
-        },
-        what=what,
-    )
+
+    def query(fields: Sequence[str]) -> str:
+        return soql.select(fields=fields, object_name=plan.object, where=where)
+
+    operation = "queryAll" if plan.has_is_deleted else "query"
+    record, job = book.create(operation=operation, query=query, what=what)
     job_id = job["id"]
-    on_job(job_id)
     state = "InProgress"
     try:
         job = _wait(client, job_id, what, polling or Polling())
@@ -126,32 +117,14 @@ def read_bulk(
         if processed is not None and int(processed) != found:
             raise IncompleteRead(f"{what}: job {job_id} found {processed} records, its result holds {found}.")
     finally:
-        discard_job(client, job_id, ended=state in _ENDED)
-
-
-def discard_job(client: SalesforceClient, job_id: str, *, ended: bool) -> None:
-    """Delete a job of ours; one that may still run is aborted first. That it cannot be done is logged, not raised.
-
-    :param client: the org.
-    :param job_id: id of a query job.
-    :param ended: the job is known to have ended.
-    """
-    path, what = f"jobs/query/{job_id}", f"deleting Bulk job {job_id}"
-    try:
-        if not ended and client.get_json(path, what=what)["state"] not in _ENDED:
-            client.patch_json(path, {"state": "Aborted"}, what=what)
-        client.delete(path, what=what)
-    except ObjectMissing:
-        log.debug("Bulk job %s is gone already", job_id)
-    except SalesforceProblem as error:
-        log.warning("Bulk job %s could not be deleted; Salesforce drops it after 7 days. %s", job_id, error)
+        book.discard(record, job_id, ended=state in ENDED)
 
 
 def _wait(client: SalesforceClient, job_id: str, what: str, polling: Polling) -> dict[str, Any]:
     waited = 0.0
     for wait in polling.waits():
         job = client.get_json(f"jobs/query/{job_id}", what=what)
-        if job["state"] in _ENDED:
+        if job["state"] in ENDED:
             return job
         client.check_reserve(what)
         log.debug("job %s is %s after %.0f s", job_id, job["state"], waited)

@@ -197,6 +197,14 @@ class SalesforceClient:
                 self._org_id = to_18(answer["records"][0]["Id"])
         return self._org_id
 
+    def user_id(self) -> str:
+        """18-character id of the user that is logged in, as the org's list of resources names it.
+
+        :raises SalesforceProblem: see include/salesforce/errors.py.
+        """
+        resources = self.get_json("", what="asking the org who is logged in")
+        return to_18(str(resources["identity"]).rpartition("/")[2])
+
     # ------------------------------------------------------------------ one request, however many attempts
 
     def _request(

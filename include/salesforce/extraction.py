@@ -10,13 +10,14 @@ from datetime import UTC, datetime
 import pyarrow as pa
 
 from include.config.object_file import ObjectFile
-from include.salesforce.bulk import Polling, discard_job, read_bulk
+from include.salesforce.bulk import Polling, read_bulk
 from include.salesforce.client import SalesforceClient
 from include.salesforce.convert import schema_of
 from include.salesforce.coverage import covered_until
 from include.salesforce.errors import IncompleteRead, QueryCursorLost, WrongOrg
 from include.salesforce.filters import Span, window_span
 from include.salesforce.id_bag import IdBag
+from include.salesforce.job_book import JobBook
 from include.salesforce.narrowing import count_records, narrowed
 from include.salesforce.rest import read_rest
 from include.staging import store
@@ -29,10 +30,10 @@ MOST_READS = 3
 #: Name of the manifest beside the staged Parquet.
 MANIFEST = "manifest.json"
 
-_JOB_FOLDER, _JOB_FILE = "bulk_job", "id"
-
 #: Told the rows read so far and the rows expected.
 Progress = Callable[[int, int], None]
+#: Given a batch as it was read, what of it may be staged.
+Keep = Callable[[pa.RecordBatch], pa.RecordBatch]
 
 
 def extract(
@@ -41,19 +42,23 @@ def extract(
     plan: ReadPlan,
     object_file: ObjectFile,
     staging_folder: str,
+    jobs_folder: str | None = None,
     progress: Progress | None = None,
     polling: Polling | None = None,
+    keep: Keep | None = None,
 ) -> ExtractionManifest:
     """Read what the plan says into Parquet. Memory is bounded by the batch size, and some 18 bytes a record for its Id.
 
-    What an earlier attempt left in the folder is removed first, its Bulk job in Salesforce included.
+    What an earlier attempt left in the folder is removed first, and its Bulk jobs in Salesforce are deleted.
 
     :param client: the org.
     :param plan: from `make_read_plan`.
     :param object_file: whose columns are staged.
     :param staging_folder: this run's own folder; `store.run_folder(…, step="extract")`.
+    :param jobs_folder: where the object's Bulk jobs are on record, for all runs; default: beside the staging folder.
     :param progress: told the rows read so far and the rows expected, after every batch; default: it is logged.
     :param polling: how a Bulk job is waited for.
+    :param keep: what of a batch is staged; all of it by default. The rest counts as read.
     :raises IncompleteRead: when no read of `MOST_READS` was proven complete.
     :raises WrongOrg: when the connection leads to another org than the plan was made for.
     :raises SalesforceProblem: any other, see include/salesforce/errors.py.
@@ -63,9 +68,10 @@ def extract(
     calls_before, bytes_before = client.api_calls, client.bytes_received
     if client.org_id != plan.org_id:
         raise WrongOrg(f"the plan was made for org {plan.org_id}, the connection leads to {client.org_id}.")
-    _discard_left_over_job(client, staging_folder)
+    book = JobBook(client, jobs_folder or f"{staging_folder}_jobs", plan)
+    book.clean_up()
 
-    attempt = _Attempt(client, plan, object_file, staging_folder, progress or _log_progress(plan), polling)
+    attempt = _Attempt(client, plan, object_file, staging_folder, book, progress or _log_progress(plan), polling, keep)
     for reads in range(1, MOST_READS + 1):
         store.remove(staging_folder)
         try:
@@ -90,6 +96,8 @@ def extract(
             f"reading {plan.object}: {attempt.distinct:,} distinct records arrived, Salesforce counts "
             f"{attempt.counted:,} with the same filter, {MOST_READS} times over."
         )
+    # Again: what an earlier attempt left running has ended by now, or this one has lost an answer.
+    book.clean_up()
     manifest = ExtractionManifest(
         plan=plan,
         extracted_at=extracted_at,
@@ -121,11 +129,14 @@ class _Attempt:
         plan: ReadPlan,
         object_file: ObjectFile,
         folder: str,
+        book: JobBook,
         progress: Progress,
         polling: Polling | None,
+        keep: Keep | None,
     ) -> None:
         self._client, self._plan, self._object_file = client, plan, object_file
-        self._folder, self._progress, self._polling = folder, progress, polling
+        self._folder, self._book, self._progress, self._polling = folder, book, progress, polling
+        self._keep = keep
         self._schema = schema_of(plan, object_file)
         self.files: list[str] = []
         self.rows = self.distinct = self.counted = 0
@@ -155,32 +166,22 @@ class _Attempt:
                 client=self._client, plan=self._plan, where=span.where, schema=self._schema, batch_size=size
             )
             return
-        job_folder = store.join(self._folder, _JOB_FOLDER)
         yield from read_bulk(
             client=self._client,
             plan=self._plan,
             where=span.where,
             schema=self._schema,
             batch_size=size,
-            on_job=lambda job_id: store.write_text(store.join(job_folder, _JOB_FILE), job_id),
+            book=self._book,
             polling=self._polling,
         )
-        store.remove(job_folder)
 
     def _counted(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             self.rows += batch.num_rows
             self._ids.add(batch.column("id"))
-            yield batch
+            yield self._keep(batch) if self._keep else batch
             self._progress(self.rows, self._plan.estimated_rows)
-
-
-def _discard_left_over_job(client: SalesforceClient, staging_folder: str) -> None:
-    """Delete the Bulk job of an attempt that was killed before it could."""
-    left_over = store.read_text(store.join(staging_folder, _JOB_FOLDER, _JOB_FILE))
-    if left_over and left_over.isalnum():
-        log.info("an earlier attempt left Bulk job %s behind; deleting it", left_over)
-        discard_job(client, left_over, ended=False)
 
 
 def _log_progress(plan: ReadPlan) -> Progress:

@@ -86,6 +86,11 @@ class ReadPlan(_Manifest):
     estimated_rows: int
     planned_at: AwareDatetime
 
+    @property
+    def observed_columns(self) -> str:
+        """The source columns that this read sees, sorted, as `_observed_columns` holds them. isdeleted always is."""
+        return ",".join(sorted({field.column for field in self.fields} | {"isdeleted"}))
+
 
 class ExtractionStats(_Manifest):
     """What an extraction cost.
@@ -181,3 +186,26 @@ class UpsertManifest(_Manifest):
     watermark: AwareDatetime | None
     last_full_refresh: AwareDatetime | None
     attempts: int
+
+
+class ReplayManifest(_Manifest):
+    """What a replay of the quarantine did.
+
+    :param table: qualified name of the quarantine.
+    :param replayed: rows of the quarantine that are in the lake now and were not marked so before.
+    :param batches: runs that they came from.
+    :param logged: observations appended to the changes log; the others were there already, or said nothing new.
+    :param inserted: rows new in the mirror.
+    :param updated: rows of the mirror that changed.
+    :param refused: rows that the present rules refuse.
+    :param unplaceable: rows that cannot be put back whatever the rules are.
+    """
+
+    table: str
+    replayed: int = 0
+    batches: int = 0
+    logged: int = 0
+    inserted: int = 0
+    updated: int = 0
+    refused: int = 0
+    unplaceable: int = 0

@@ -69,7 +69,7 @@ def write_parquet(
     :return: URIs of the files, in order; none if there was no row.
     :raises pa.ArrowInvalid: when a batch has another schema.
     """
-    filesystem, path = _open(uri_folder)
+    filesystem, path = open_location(uri_folder)
     _make_folder(filesystem, path)
     uris: list[str] = []
     sink: pa.NativeFile | None = None
@@ -110,7 +110,7 @@ def read_batches(
     :raises FileNotFoundError: when a file is not there (any more).
     """
     for uri in uris:
-        filesystem, path = _open(uri)
+        filesystem, path = open_location(uri)
         with filesystem.open_input_file(path) as source, pq.ParquetFile(source) as parquet:
             yield from parquet.iter_batches(batch_size=batch_rows, columns=list(columns) if columns else None)
 
@@ -122,9 +122,18 @@ def total_bytes(uris: Iterable[str]) -> int:
     """
     total = 0
     for uri in uris:
-        filesystem, path = _open(uri)
+        filesystem, path = open_location(uri)
         total += filesystem.get_file_info(path).size or 0
     return total
+
+
+def exists(uri: str) -> bool:
+    """Whether a file is there.
+
+    :param uri: which file.
+    """
+    filesystem, path = open_location(uri)
+    return filesystem.get_file_info(path).type == pafs.FileType.File
 
 
 def remove(uri_folder: str) -> None:
@@ -132,7 +141,7 @@ def remove(uri_folder: str) -> None:
 
     :param uri_folder: which folder.
     """
-    filesystem, path = _open(uri_folder)
+    filesystem, path = open_location(uri_folder)
     if filesystem.get_file_info(path).type == pafs.FileType.Directory:
         filesystem.delete_dir(path)
         log.debug("removed %s", uri_folder)
@@ -144,7 +153,7 @@ def write_text(uri: str, text: str) -> None:
     :param uri: which file.
     :param text: its content.
     """
-    filesystem, path = _open(uri)
+    filesystem, path = open_location(uri)
     _make_folder(filesystem, path.rpartition("/")[0])
     with filesystem.open_output_stream(path) as sink:
         sink.write(text.encode("utf-8"))
@@ -155,7 +164,7 @@ def read_text(uri: str) -> str | None:
 
     :param uri: which file.
     """
-    filesystem, path = _open(uri)
+    filesystem, path = open_location(uri)
     if filesystem.get_file_info(path).type != pafs.FileType.File:
         return None
     with filesystem.open_input_stream(path) as source:
@@ -168,7 +177,7 @@ def find_files(uri_folder: str, name: str) -> list[str]:
     :param uri_folder: where to look.
     :param name: file name, without folders.
     """
-    filesystem, path = _open(uri_folder)
+    filesystem, path = open_location(uri_folder)
     found = filesystem.get_file_info(pafs.FileSelector(path, allow_not_found=True, recursive=True))
     prefix = path.rstrip("/") + "/"
     return sorted(
@@ -184,7 +193,11 @@ def _make_folder(filesystem: pafs.FileSystem, path: str) -> None:
         filesystem.create_dir(path, recursive=True)
 
 
-def _open(uri: str) -> tuple[pafs.FileSystem, str]:
+def open_location(uri: str) -> tuple[pafs.FileSystem, str]:
+    """The file system of a location, and the path there.
+
+    :param uri: a plain path, `file://…` or `s3://…`.
+    """
     if "://" in uri:
         filesystem, path = pafs.FileSystem.from_uri(uri)
         return filesystem, path.rstrip("/")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
+from pydantic import BaseModel
 from simple_salesforce import Salesforce
 
 from include.config.environment import current_environment
@@ -22,7 +23,7 @@ from include.salesforce.bulk import Polling
 from include.salesforce.client import SalesforceClient
 from include.salesforce.http import http_session
 from include.salesforce.window import RunRequest
-from include.staging.manifest import Api, UpsertManifest
+from include.staging.manifest import Api, ExtractionManifest, ReadPlan, UpsertManifest, ValidationManifest
 from local.faults.world import EVENING, NOON, SIX
 from local.lake.catalog import lake_folder
 from local.org.handle import OrgHandle
@@ -34,6 +35,19 @@ RESERVE = 80.0
 
 _LONGEST_SLEEP = 0.02
 _OWN = ("_extracted_at", "_extraction_run_id")
+_Manifest = TypeVar("_Manifest", bound=BaseModel)
+
+
+class Task(Protocol):
+    """How a step is run: what Airflow does around an operator."""
+
+    def __call__(self, name: str, returns: type[_Manifest], step: Callable[[], _Manifest]) -> _Manifest:
+        """Run a step, or know already what it returned.
+
+        :param name: of the DAG's task.
+        :param returns: the step's manifest.
+        :param step: does the work.
+        """
 
 
 @dataclass(kw_only=True)
@@ -82,6 +96,7 @@ class Bench:
         connection: Mapping[str, Any] | None = None,
         run_id: str | None = None,
         read_timeout: float = 60.0,
+        task: Task | None = None,
     ) -> UpsertManifest:
         """One run of the DAG as far as the lake: check_source, extract, validate, upsert_raw.
 
@@ -89,16 +104,21 @@ class Bench:
         :param connection: an Airflow connection to the org; default: the org's own.
         :param run_id: default: one that the request's end makes.
         :param read_timeout: seconds without a byte after which an answer is given up.
+        :param task: how each step is run; default: one after the other, and nothing besides.
         """
+        task = task or _simply
         client = self.client(connection or self._org.connection(), read_timeout=read_timeout)
-        plan = self.flow.check_source(
-            client,
-            request,
-            run_id=run_id or f"run_{request.run_after:%Y%m%dT%H%M%S}",
-            bulk_from_rows=0 if self._api == "bulk" else 10**9,
+        run_id = run_id or f"run_{request.run_after:%Y%m%dT%H%M%S}"
+        bulk_from_rows = 0 if self._api == "bulk" else 10**9
+        polling = Polling(first=0.01, longest=0.05, total=8.0)
+        plan = task(
+            "check_source",
+            ReadPlan,
+            lambda: self.flow.check_source(client, request, run_id=run_id, bulk_from_rows=bulk_from_rows),
         )
-        extraction = self.flow.extract(client, plan, polling=Polling(first=0.01, longest=0.05, total=8.0))
-        return self.flow.upsert(self.flow.validate(extraction))
+        extraction = task("extract", ExtractionManifest, lambda: self.flow.extract(client, plan, polling=polling))
+        validation = task("validate", ValidationManifest, lambda: self.flow.validate(extraction))
+        return task("upsert_raw", UpsertManifest, lambda: self.flow.upsert(validation))
 
     def log(self, columns: Sequence[str]) -> list[tuple[Any, ...]]:
         """Rows of the changes log: Id, change, window end, then the columns asked for.
@@ -164,6 +184,10 @@ def numbered_run(number: int) -> RunRequest:
     if number == max(RUNS):
         return RunRequest(kind="manual", run_after=end, logical_date=end, full_refresh=True)
     return RunRequest(kind="scheduled", run_after=end, logical_date=end, interval=(end - timedelta(hours=6), end))
+
+
+def _simply(name: str, returns: type[_Manifest], step: Callable[[], _Manifest]) -> _Manifest:  # noqa: ARG001
+    return step()
 
 
 def _log_in(connection: Mapping[str, Any], read_timeout: float) -> Salesforce:

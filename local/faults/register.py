@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from local.faults import deletions, drift, hostile, together
+from local.faults import crash, deletions, drift, erasure, hostile, quarantine, together
 from local.faults.cases import Case, all_cases
 from local.faults.story import Story
 
 
 def everything() -> list[Case | Story]:
     """What is tried."""
-    return [*all_cases(), *drift.stories(), *deletions.stories(), *together.stories(), *hostile.stories()]
+    told = [module.stories() for module in (drift, deletions, quarantine, erasure, hostile, together, crash)]
+    return [*all_cases(), *(story for stories in told for story in stories)]

@@ -64,7 +64,7 @@ class Trials:
         self._lakes += 1
         folder = self._folder / f"story_{self._lakes}"
         folder.mkdir()
-        with start_org(folder / "org") as org, _trusting(org):
+        with start_org(folder / "org") as org, trusting(org):
             stage = Stage(org, folder, api=story.api)
             story.play(stage)
         saw = stage.saw or "nothing: the run succeeds"
@@ -157,13 +157,13 @@ def trials() -> Iterator[Trials]:
     with tempfile.TemporaryDirectory(prefix="faults-") as name:
         folder = Path(name)
         write_world(folder / "world.jsonl")
-        with start_org(folder / "org") as org, _trusting(org):
+        with start_org(folder / "org") as org, trusting(org):
             org.load_events(folder / "world.jsonl")
             yield Trials(org, folder)
 
 
 @contextmanager
-def _trusting(org: OrgHandle) -> Iterator[None]:
+def trusting(org: OrgHandle) -> Iterator[None]:
     """Trust an org's certificate for as long as the context lasts."""
     before = os.environ.get(_CONNECTION_VARIABLE)
     os.environ[_CONNECTION_VARIABLE] = str(org.ca_bundle)

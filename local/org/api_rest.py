@@ -34,7 +34,10 @@ async def _versions(_request: Request) -> Response:
 
 def _resources(call: Call) -> Response:
     base = f"/services/data/v{call.version}"
-    return json_answer({name: f"{base}/{name}" for name in ("jobs", "limits", "query", "queryAll", "sobjects")})
+    who = call.org.credentials
+    identity = {"identity": f"{call.org.login_url}/id/{who.org_id}/{who.user_id}"}
+    resources = {name: f"{base}/{name}" for name in ("jobs", "limits", "query", "queryAll", "sobjects")}
+    return json_answer(resources | identity)
 
 
 def _query(call: Call) -> Response:

@@ -14,6 +14,8 @@ from include.config.environment import Environment, current_environment
 from include.config.object_file import ObjectFile
 from include.flow import Flow
 from include.lake.absence import SuspiciousRead
+from include.lake.expiry import HistoryHeld
+from include.lake.layout import LayoutTooNew
 from include.lake.schema_growth import IncompatibleColumn
 from include.lake.watermark import ForeignOrg
 from include.quality.validation import TooManyRejects
@@ -31,7 +33,10 @@ from include.salesforce.errors import (
 from include.salesforce.window import RunRequest, WindowRefused
 from include.staging.manifest import ExtractionManifest, ReadPlan, ValidationManifest
 from salesforce_history.connections import lake_catalog, salesforce_client
-from salesforce_history.params import ParamRefused, flag, moment
+from salesforce_history.params import ParamRefused, flag, ids_to_erase, moment
+
+#: XCom key of upsert_raw: the `ReplayManifest`, if the run was asked to replay the quarantine.
+REPLAY = "quarantine_replay"
 
 #: XCom key of a task that waits for API requests: since when.
 WAITS_SINCE = "waits_for_quota_since"
@@ -48,7 +53,9 @@ NEEDS_A_PERSON = (
     TooManyRejects,
     SuspiciousRead,
     ForeignOrg,
+    HistoryHeld,
     IncompatibleColumn,
+    LayoutTooNew,
 )
 
 
@@ -125,6 +132,7 @@ class CheckSourceOperator(ObjectOperator):
 
     def work(self, context: Context) -> dict[str, Any]:
         flow = self.flow()
+        ids_to_erase(context["params"])
         plan = flow.check_source(_reserved_client(flow.environment), run_request(context), run_id=context["run_id"])
         return plan.model_dump(mode="json")
 
@@ -167,6 +175,8 @@ class ValidateOperator(ObjectOperator):
 class IcebergUpsertOperator(ObjectOperator):
     """Append what is new to the changes log, then bring the mirror and its watermark forward in one commit.
 
+    First it removes whom the Param `erase` names and replays the quarantine, if it was asked to.
+
     :param validation: the `ValidationManifest` of validate.
     """
 
@@ -177,7 +187,15 @@ class IcebergUpsertOperator(ObjectOperator):
         self.validation = validation
 
     def work(self, context: Context) -> dict[str, Any]:
-        manifest = self.flow().upsert(ValidationManifest.model_validate(self.validation))
+        flow = self.flow()
+        validation = ValidationManifest.model_validate(self.validation)
+        params = context["params"]
+        if ids := ids_to_erase(params):
+            # Before the upsert, so that the dbt models of this very run build their tables without them.
+            flow.erase(ids, run_id=context["run_id"], org_id=validation.extraction.plan.org_id)
+        if flag(params, "replay_quarantine"):
+            context["ti"].xcom_push(key=REPLAY, value=flow.replay_quarantine().model_dump(mode="json"))
+        manifest = flow.upsert(validation)
         return manifest.model_dump(mode="json")
 
 

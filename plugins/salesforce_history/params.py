@@ -9,6 +9,8 @@ from typing import Any
 
 from airflow.sdk import Param
 
+from include.lake.erased import InvalidIds, canonical_ids
+
 
 def pipeline_params() -> dict[str, Param]:
     """Params of every pipeline; each explains itself on the trigger form."""
@@ -42,6 +44,28 @@ def pipeline_params() -> dict[str, Param]:
                 "One runs by itself every week; ask for one after restoring, purging or importing data."
             ),
         ),
+        "replay_quarantine": Param(
+            default=False,
+            type="boolean",
+            title="Replay the quarantine",
+            description_md=(
+                "First bring in the records of the quarantine that the object file accepts by now, at the time at "
+                "which they were read. Ask for it after relaxing `required` or `unique`. A second replay changes "
+                "nothing; what was mended in Salesforce comes in by itself."
+            ),
+        ),
+        "erase": Param(
+            default=[],
+            type="array",
+            items={"type": "string"},
+            title="Erase people for good",
+            description_md=(
+                "Ids (15 or 18 characters), one a line, of records that must be forgotten. They are removed from every "
+                "table and staged file of this object, from old snapshots too, and never come back, though they be in "
+                "Salesforce still. **This cannot be undone.** What is written here stays in Airflow's own database "
+                "until this run is deleted (Browse > DAG Runs). See docs/erasure.md."
+            ),
+        ),
     }
 
 
@@ -59,6 +83,21 @@ _MOMENT = re.compile(
 FIRST_YEAR, LAST_YEAR = 1700, 4000
 
 _SHOWN = 120
+
+
+def ids_to_erase(params: Mapping[str, Any]) -> tuple[str, ...]:
+    """The Ids of the Param `erase`, in their 18-character form.
+
+    :param params: the run's Params.
+    :raises ParamRefused: if one is no Id. It is told by its place, because a task's log is kept for long.
+    """
+    given = params.get("erase") or []
+    if not isinstance(given, list | tuple):
+        raise ParamRefused(f"Param erase is a {type(given).__name__}; give a list of Ids, one a line")
+    try:
+        return canonical_ids(given)
+    except InvalidIds as problem:
+        raise ParamRefused(f"Param erase: {problem}") from problem
 
 
 def moment(params: Mapping[str, Any], name: str) -> datetime | None:

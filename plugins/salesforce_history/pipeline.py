@@ -110,7 +110,7 @@ Every run reads what changed in **{object}**, appends it to the changes log `{ra
 | `rebuild_history` | only if a dbt task failed: works every history out anew | the log is complete: fix, then clear |
 | `publish_metrics` | records the run in `sf_ops.pipeline_runs` | the run has failed: it says why |
 
-**Trigger** it with a form (since, until, full refresh). **Backfill** with
+**Trigger** it with a form (since, until, full refresh, replay of the quarantine, erasure). **Backfill** with
 `airflow backfill create --dag-id {table}_pipeline --from-date … --to-date …`; bounds are inclusive.
 Every task can be cleared and run again at any time; the outcome is the same.
 """

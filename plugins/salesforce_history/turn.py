@@ -12,6 +12,7 @@ from airflow.sdk import Context
 from include.lake.turn import take_turn
 from include.lake.version_counts import current_snapshot_id
 from salesforce_history.operators import ObjectOperator
+from salesforce_history.params import ids_to_erase
 
 _GOES_ON = ["queued", "running"]
 
@@ -40,5 +41,8 @@ class TakeTurnOperator(ObjectOperator):
                 ),
                 method_name="resume",
             )
+        if ids := ids_to_erase(context["params"]):
+            # Once more: the run whose turn it was may have published what it had read before upsert_raw erased it.
+            flow.erase(ids, run_id=context["run_id"])
         dimension = f"{flow.environment.curated_namespace}.{self.object_file.dimension}"
         return current_snapshot_id(flow.catalog, dimension)

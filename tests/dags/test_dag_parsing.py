@@ -127,7 +127,7 @@ def test_the_flow_of_a_pipeline(parsed: dict[str, Any], noun: str) -> None:
 def test_how_a_pipeline_is_operated(parsed: dict[str, Any], noun: str) -> None:
     dag = parsed["dags"][f"sf_{noun}_pipeline"]
     assert (dag["catchup"], dag["max_active_runs"]) == (False, 1)
-    assert dag["params"] == ["full_refresh", "since", "until"]
+    assert dag["params"] == ["erase", "full_refresh", "replay_quarantine", "since", "until"]
     assert dag["tags"] == sorted(["salesforce", f"sf_{noun}", "scd2"])
     assert dag["owner"] == "data-platform"
     assert f"sf_{noun}_changes" in dag["doc"]

@@ -7,9 +7,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from airflow.sdk.exceptions import AirflowFailException
 
-from salesforce_history.operators import run_request
-from salesforce_history.params import ParamRefused, moment, pipeline_params
+from include.config.object_file import read_object_files
+from salesforce_history.operators import CheckSourceOperator, run_request
+from salesforce_history.params import ParamRefused, ids_to_erase, moment, pipeline_params
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 
@@ -57,3 +59,28 @@ def test_every_kind_of_run_has_a_meaning(run_type: Any, kind: str) -> None:
     )
     request = run_request({"dag_run": dag_run, "params": {"full_refresh": True}})  # type: ignore[typeddict-item]
     assert (request.kind, request.interval, request.logical_date, request.full_refresh) == (kind, None, None, True)
+
+
+@pytest.mark.parametrize("given", [None, [], ()])
+def test_nobody_is_erased_unless_named(given: Any) -> None:
+    assert ids_to_erase({"erase": given}) == ()
+    assert ids_to_erase({}) == ()
+
+
+def test_whom_to_erase_is_read_in_one_form() -> None:
+    given = ["0055e0000000001", "0055e0000000001AAA", "0055e0000000002AAA"]
+    assert ids_to_erase({"erase": given}) == ("0055e0000000001AAA", "0055e0000000002AAA")
+
+
+@pytest.mark.parametrize("given", ["0055e0000000001AAA", {"0055e0000000001AAA": 1}, ["0055e0000000001AAB"], [7], [""]])
+def test_whom_to_erase_must_be_certain(given: Any) -> None:
+    with pytest.raises(ParamRefused, match="Param erase") as refused:
+        ids_to_erase({"erase": given})
+    assert "0055e" not in str(refused.value).replace("such as 0055e0000000001AAA", "")
+
+
+def test_a_wrong_id_fails_before_the_org_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    operator = CheckSourceOperator(task_id="check_source", object_file=read_object_files()["user"])
+    monkeypatch.setattr(operator, "flow", lambda: SimpleNamespace(check_source=pytest.fail))
+    with pytest.raises(AirflowFailException, match="Id number 1 is mistyped"):
+        operator.execute({"params": {"erase": ["0055e0000000001AAB"]}})  # type: ignore[typeddict-item]

@@ -88,13 +88,12 @@
     {%- endcall -%}
 {%- endmacro %}
 
+{#- One statement, one commit: a run that dies between two would leave a dimension that is never partitioned. -#}
 {% macro duckdb__scd2_create_dimension(relation, empty_sql) -%}
     {%- do get_assert_columns_equivalent(empty_sql) -%}
     {%- call statement('create_dimension', auto_begin=False) -%}
         create table {{ relation }} {{ get_table_columns_and_constraints() }}
-    {%- endcall -%}
-    {%- call statement('partition_dimension', auto_begin=False) -%}
-        alter table {{ relation }} set partitioned by ({{ config.get('partitioned_by') | join(', ') }})
+        partitioned by ({{ config.get('partitioned_by') | join(', ') }})
     {%- endcall -%}
 {%- endmacro %}
 

@@ -69,7 +69,11 @@ def test_the_cursor_falls_back_to_last_modified_date(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"version": 2}, ["version", "2"]),
+        ({"version": 2}, ["version: this release reads version 1; upgrade the package", "(got 2)"]),
+        ({"version": 0}, ["version: there is no such version; write `version: 1`", "(got 0)"]),
+        ({"version": "1"}, ["version: there is no such version; write `version: 1`", "(got '1')"]),
+        ({"version": True}, ["version: there is no such version", "(got True)"]),
+        ({"version": None}, ["version: there is no such version", "(got None)"]),
         ({"object": "Drop Table"}, ["object", "Drop Table"]),
         ({"fields": []}, ["fields"]),
         (
@@ -111,6 +115,18 @@ def test_a_wrong_file_names_file_key_value_and_what_is_allowed(
 def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(ObjectFileError, match="2 problem"):
         read_object_file(written(tmp_path, {**MINIMAL, "batch_size": 0, "max_error_percent": -1}))
+
+
+def test_a_file_without_a_version_says_what_to_write(tmp_path: Path) -> None:
+    without = {name: value for name, value in MINIMAL.items() if name != "version"}
+    with pytest.raises(ObjectFileError, match=r"contact\.yml(.|\n)*version: is missing; write `version: 1`"):
+        read_object_file(written(tmp_path, without))
+
+
+def test_of_a_file_of_a_later_version_nothing_else_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ObjectFileError, match="1 problem") as refused:
+        read_object_file(written(tmp_path, {**MINIMAL, "version": 2, "colour": "red", "batch_size": 0}))
+    assert "colour" not in str(refused.value)
 
 
 @pytest.mark.parametrize("document", ["- a list", "fields: [", "42", ""])

@@ -46,6 +46,8 @@ def test_tables_are_named_after_object_and_environment(user_object: Any) -> None
         changes="sf_raw_prod.sf_user_changes",
         quarantine="sf_raw_prod.sf_user_quarantine",
         ledger="sf_curated_prod.sf_user_consumed",
+        dimension="sf_curated_prod.dim_sf_user_scd",
+        snapshot="sf_curated_prod.sf_user_snapshot",
     )
 
 
@@ -183,3 +185,15 @@ def test_duckdb_reads_what_was_written(lake: Any, hours_of: Hours) -> None:
             ("b", "delete", None),
             ("b", "upsert", None),
         ]
+
+
+def test_a_provisional_type_that_proves_right_is_no_longer_provisional(lake: Any) -> None:
+    """Else a later change of the field's type would drop the column, and the values that it holds by then."""
+    lake.run([lake.record("005", 1)], end=2, absent=["division"])
+    lake.run([lake.record("005", 3, division="North")], end=4, start=1)
+    with pytest.raises(IncompatibleColumn, match="division is string"):
+        grow(lake.table("mirror"), {"division": DoubleType()})
+    assert lake.mirror()["005"]["division"] == "North"
+    before = lake.table("mirror").metadata.current_schema_id
+    lake.run([lake.record("005", 5, division="South")], end=6, start=3)
+    assert lake.table("mirror").metadata.current_schema_id == before

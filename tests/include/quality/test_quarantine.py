@@ -15,6 +15,7 @@ from pyiceberg.table import Table, Transaction
 
 from include.quality import quarantine
 from include.quality.quarantine import write_quarantine
+from include.quality.quarantine_table import Origin
 from include.quality.validation import validate
 from include.staging.manifest import ExtractionManifest
 from tests.include.quality.conftest import FILE, NOON, user, user_id
@@ -29,12 +30,13 @@ def write(staged: Callable[..., ExtractionManifest], catalog: SqlCatalog, tmp_pa
 
     def written(*rows: dict[str, Any], run_id: str = "run", hour: int = 0, into: SqlCatalog = catalog) -> int:
         folder = str(tmp_path / run_id / "validate")
-        found = validate(extraction=staged(*rows, run_id=run_id), object_file=FILE, staging_folder=folder)
+        extraction = staged(*rows, run_id=run_id)
+        found = validate(extraction=extraction, object_file=FILE, staging_folder=folder)
         return write_quarantine(
             catalog=into,
             table_name=TABLE,
             reject_files=found.reject_files,
-            run_id=run_id,
+            origin=Origin.of(extraction),
             quarantined_at=NOON + timedelta(hours=hour),
         )
 
@@ -58,6 +60,11 @@ def test_rejects_are_kept_with_reason_run_and_time(write: Write, catalog: SqlCat
         "reasons": "string",
         "_extraction_run_id": "string",
         "_quarantined_at": "timestamptz",
+        "_extracted_at": "timestamptz",
+        "_window_end": "timestamptz",
+        "_observed_columns": "string",
+        "_org_id": "string",
+        "_replayed_at": "timestamptz",
     }
 
 
@@ -119,7 +126,7 @@ def test_a_commit_beside_ours_is_planned_again_on_fresh_metadata(
 ) -> None:
     write(user(1, name=None), run_id="first")
     beside = SqlCatalog("iceberg_default", uri=f"sqlite:///{tmp_path}/catalog.db", warehouse=f"file://{tmp_path}/w")
-    load, loads = quarantine._load, []
+    load, loads = quarantine.open_quarantine, []
 
     def load_then_be_overtaken(own: SqlCatalog, name: str) -> Table:
         table = load(own, name)
@@ -129,7 +136,7 @@ def test_a_commit_beside_ours_is_planned_again_on_fresh_metadata(
             write(user(3, name=None), run_id=other_run, into=beside)
         return table
 
-    monkeypatch.setattr(quarantine, "_load", load_then_be_overtaken)
+    monkeypatch.setattr(quarantine, "open_quarantine", load_then_be_overtaken)
     write(user(3, name=None), run_id="ours")
     assert len(loads) == 3
     expected = {"first": 1, "ours": 1} | {other_run: 1}

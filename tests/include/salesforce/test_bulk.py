@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from include.config.object_file import ObjectFile
 from include.salesforce import errors
 from include.salesforce.bulk import Polling, read_bulk
 from include.salesforce.convert import schema_of
+from include.salesforce.job_book import JobBook
 from include.staging.manifest import FieldPlan, ReadPlan, Window
 
 FILE = ObjectFile(version=1, object="Thing__c", fields=("Id", "LastModifiedDate", "Note__c"), tracked=("Note__c",))
@@ -40,25 +44,29 @@ def result(content: bytes, rows: int, locator: str = "null") -> tuple[int, None,
     return 200, None, {"Sforce-NumberOfRecords": str(rows), "Sforce-Locator": locator}, content
 
 
+def read(scripted: Any, polling: Polling | None = None) -> Iterator[pa.RecordBatch]:
+    client = scripted.client()
+    with tempfile.TemporaryDirectory() as folder:
+        yield from read_bulk(
+            client=client,
+            plan=PLAN,
+            where="",
+            schema=schema_of(PLAN, FILE),
+            batch_size=50,
+            book=JobBook(client, folder, PLAN),
+            polling=polling,
+        )
+
+
 def run(scripted: Any, *pages: tuple[int, None, dict[str, str], bytes], job: dict[str, Any]) -> list[dict[str, Any]]:
     scripted.answer(200, JOB).answer(200, {"state": "InProgress"}).answer(200, job)
     for status, body, headers, content in pages:
         scripted.answer(status, body, headers, raw=content)
     scripted.answer(204)
-    told: list[str] = []
-    batches = read_bulk(
-        client=scripted.client(),
-        plan=PLAN,
-        where="",
-        schema=schema_of(PLAN, FILE),
-        batch_size=50,
-        on_job=told.append,
-        polling=Polling(first=0.2, factor=2),
-    )
+    batches = read(scripted, Polling(first=0.2, factor=2))
     try:
         return [row for batch in batches for row in batch.to_pylist()]
     finally:
-        assert told == ["750x"]
         assert scripted.asked[-1][:2] == ("DELETE", "/services/data/v59.0/jobs/query/750x")
 
 
@@ -126,15 +134,7 @@ def test_a_job_that_never_ends_is_aborted_and_deleted(scripted: Any) -> None:
     for _ in range(3):
         scripted.answer(200, {"state": "InProgress"})
     scripted.answer(200, {"state": "InProgress"}).answer(200, {"state": "Aborted"}).answer(204)
-    batches = read_bulk(
-        client=scripted.client(),
-        plan=PLAN,
-        where="",
-        schema=schema_of(PLAN, FILE),
-        batch_size=50,
-        on_job=lambda _: None,
-        polling=Polling(first=1, factor=1, total=3),
-    )
+    batches = read(scripted, Polling(first=1, factor=1, total=3))
     with pytest.raises(errors.BulkJobFailed, match="not ended after 3 s"):
         next(batches)
     assert [method for method, _, _ in scripted.asked] == ["POST", "GET", "GET", "GET", "GET", "PATCH", "DELETE"]
@@ -144,15 +144,7 @@ def test_a_job_that_cannot_be_deleted_does_not_spoil_the_read(scripted: Any, cap
     scripted.answer(200, JOB).answer(200, complete(1))
     scripted.answer(200, None, {"Sforce-NumberOfRecords": "1"}, raw=HEAD + ROW)
     scripted.answer(403, [{"message": "no", "errorCode": "INSUFFICIENT_ACCESS"}])
-    batches = read_bulk(
-        client=scripted.client(),
-        plan=PLAN,
-        where="",
-        schema=schema_of(PLAN, FILE),
-        batch_size=50,
-        on_job=lambda _: None,
-    )
-    assert sum(batch.num_rows for batch in batches) == 1
+    assert sum(batch.num_rows for batch in read(scripted)) == 1
     assert "could not be deleted" in caplog.text
 
 

@@ -19,6 +19,7 @@ from include.salesforce.bulk import Polling
 from include.salesforce.client import SalesforceClient
 from include.salesforce.errors import BulkJobFailed, IncompleteRead, QueryCursorLost, SourceUnavailable, WrongOrg
 from include.salesforce.extraction import MANIFEST, extract
+from include.salesforce.job_book import JobBook
 from include.salesforce.read_plan import make_read_plan
 from include.salesforce.stats import NoExtraction, get_extraction_stats, render_stats
 from include.staging import store
@@ -223,15 +224,14 @@ def test_bulk_jobs_are_deleted_whether_they_end_well_or_not(
 
 def test_what_a_killed_attempt_left_is_cleaned_up(own_org: OrgHandle, client_of: MakeClient, read: Read) -> None:
     load(own_org, *user_events(5))
-    client = client_of(own_org)
-    query = {"operation": "query", "query": "SELECT Id FROM User"}
-    job = client.post_json("jobs/query", query, what="leaving a job behind")
-    store.write_text(store.join(read.folder, "bulk_job", "id"), job["id"])
+    manifest = read(client_of(own_org), USER, window(), "rest")
+    book = JobBook(client_of(own_org), f"{read.folder}_jobs", manifest.plan)
+    book.create(operation="query", query=lambda fields: f"SELECT {', '.join(fields)} FROM User", what="dying")
     store.write_text(store.join(read.folder, "rows-00007.parquet"), "half a file")
-    manifest = read(client, USER, window(), "rest")
+    manifest = read(client_of(own_org), USER, window(), "rest")
     assert own_org.stats()["bulk_jobs"] == {}
     assert read.staged() == [MANIFEST, "rows-00000.parquet"]
-    again = read(client, USER, window(), "rest")
+    again = read(client_of(own_org), USER, window(), "rest")
     assert again.files == manifest.files
     assert table_of(again).num_rows == 5
 

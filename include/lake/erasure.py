@@ -1,0 +1,308 @@
+"""Erasure: a person who must be forgotten is removed from every table and staged file of an object, for good.
+
+It is recorded first. From then on every step that writes leaves the record out, and whoever has planned before plans
+again: the property `sf-history.erasure` of log, mirror and quarantine moves with each erasure, and their commits
+require that it has not. So an erasure wins beside a load, whatever the interleaving.
+
+Every step can be done again. What a crash has left is made good by asking once more.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+
+import pyarrow as pa
+from pyiceberg.catalog import Catalog
+from pyiceberg.exceptions import CommitFailedException, NoSuchNamespaceError, NoSuchTableError, ValidationException
+from pyiceberg.table import Table
+
+from include.config.environment import Environment
+from include.config.object_file import ObjectFile
+from include.lake.erased import canonical_ids, id_digest, record_progress, record_request, unfinished
+from include.lake.expiry import Expired, expire_history, refuse_held_history, written_at
+from include.lake.names import RawTables
+from include.lake.row_removal import REMOVAL, Removal, Wanted, remove_rows
+from include.lake.watermark import (
+    APPLIED_CHANGES_SNAPSHOT,
+    ERASURE,
+    STATE_PROPERTIES,
+    LakeState,
+    read_lake_state,
+    refuse_foreign_org,
+)
+from include.staging.forgetting import forget_rows
+from include.staging.store import join
+
+log = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
+_LONGEST_WAIT_SECONDS = 5.0
+#: Columns of rejects that may name an Id.
+_TEXTS = ("record", "reasons")
+#: Files of dbt's engine that nobody refers to may be of a statement under way, unless they are older than this.
+_LONGEST_STATEMENT = timedelta(days=1)
+
+
+class UnknownOrg(RuntimeError):
+    """Nobody knows yet which org the lake belongs to, and without it a record cannot be recorded as erased."""
+
+
+class ErasureContended(RuntimeError):
+    """Other writers were faster every time. What is recorded stays recorded: ask again."""
+
+
+@dataclass
+class ErasureReport:
+    """What an erasure did. It names nobody.
+
+    :param object: API name of the object.
+    :param digests: of the records, in the order asked for.
+    :param unfinished: digests among them of erasures that were begun before and had not got to their end.
+    :param repeated: digests among them that had been erased before.
+    :param removed: place (a table, or `staged files`) → rows removed by digest.
+    :param expired: table → what is gone of its history.
+    """
+
+    object: str
+    digests: tuple[str, ...]
+    unfinished: frozenset[str] = frozenset()
+    repeated: frozenset[str] = frozenset()
+    removed: dict[str, Counter[str]] = field(default_factory=dict)
+    expired: dict[str, Expired] = field(default_factory=dict)
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """Digests of which nothing was found. They are recorded all the same: they will never come in."""
+        return tuple(one for one in self.digests if not any(counts[one] for counts in self.removed.values()))
+
+
+def erase(
+    catalog: Catalog,
+    object_file: ObjectFile,
+    environment: Environment,
+    ids: Iterable[str],
+    *,
+    run_id: str,
+    erased_at: datetime,
+    org_id: str | None = None,
+    alone: bool = False,
+    attempts: int = 10,
+    on_step: Callable[[str], None] | None = None,
+) -> ErasureReport:
+    """Remove records from the lake, and see to it that they never come back. Doing it again changes nothing.
+
+    :param catalog: the Iceberg catalog.
+    :param object_file: the object.
+    :param environment: names tables and staging store.
+    :param ids: Salesforce Ids of 15 or 18 characters.
+    :param run_id: of the run or command that asks.
+    :param erased_at: when (UTC).
+    :param org_id: the org's 18-character id; default: the one that the lake remembers.
+    :param alone: nobody else writes to the lake meanwhile, so that files which nobody refers to are nobody's.
+    :param attempts: how often a table is tried when other writers commit in between.
+    :param on_step: told of each place as it is done.
+    :raises InvalidIds: if one of the Ids is none; nothing was touched.
+    :raises HistoryHeld: if a branch or tag holds old rows; nothing was touched.
+    :raises ForeignOrg: when the lake belongs to another org.
+    :raises UnknownOrg: when the lake is empty and no org was given.
+    :raises ErasureContended: when every attempt met another writer's commit.
+    """
+    wanted = Wanted(canonical_ids(ids))
+    tables = RawTables.of(object_file, environment)
+    state = read_lake_state(catalog, tables)
+    org_id = org_id or state.org_id
+    if org_id is None:
+        raise UnknownOrg(
+            f"{tables.mirror} is empty, so nobody knows which org it belongs to, and Ids say little without their org. "
+            f"Nothing was touched. Give the org's id, or let {object_file.dag_id} run once, and ask again."
+        )
+    refuse_foreign_org(state, org_id=org_id, table=tables.mirror)
+    work = _Erasure(catalog, object_file, environment, wanted, org_id, alone, attempts, on_step or _unwatched)
+    return work.run(run_id, erased_at)
+
+
+def _unwatched(_: str) -> None:
+    """Nobody looks on."""
+
+
+class _Erasure:
+    def __init__(  # noqa: PLR0917
+        self,
+        catalog: Catalog,
+        object_file: ObjectFile,
+        environment: Environment,
+        wanted: Wanted,
+        org_id: str,
+        alone: bool,
+        attempts: int,
+        on_step: Callable[[str], None],
+    ) -> None:
+        self.catalog, self.object_file, self.environment = catalog, object_file, environment
+        self.wanted, self.alone, self.attempts, self.on_step = wanted, alone, attempts, on_step
+        self.digest_of = {identity: id_digest(org_id, identity) for identity in wanted.ids}
+        self.tables = RawTables.of(object_file, environment)
+        self.report = ErasureReport(object=object_file.object, digests=tuple(self.digest_of.values()))
+        self.fence = {ERASURE: uuid.uuid4().hex}
+        self.fenced_at: dict[str, datetime | None] = {}
+
+    def run(self, run_id: str, erased_at: datetime) -> ErasureReport:
+        """Everything, in the order in which nothing can slip through."""
+        tables = self.tables
+        for name in self._places().values():
+            if table := self._load(name):
+                refuse_held_history(table)
+        self._record(run_id, erased_at)
+        self.on_step("recorded")
+        self._note("staged", "staged files", self._staged())
+        self._remove("changes", tables.changes, lambda table: self._raw(table, properties=self.fence))
+        self._remove("mirror", tables.mirror, self._mirror)
+        self._remove(
+            "quarantine",
+            tables.quarantine,
+            lambda table: self._raw(table, texts=_TEXTS, properties=self.fence),
+        )
+        column = self.object_file.dimension_column("Id")
+        for place, name in (("dimension", tables.dimension), ("snapshot", tables.snapshot)):
+            self._remove(place, name, lambda table: remove_rows(table, self.wanted, column=column, everywhere=True))
+        for place, name in self._places().items():
+            self._expire(place, name)
+        self._progress({}, completed=self.report.digests, completed_at=erased_at)
+        self.on_step("completed")
+        return self.report
+
+    def _places(self) -> dict[str, str]:
+        names = ("changes", "mirror", "quarantine", "dimension", "snapshot")
+        return {name: getattr(self.tables, name) for name in names}
+
+    def _record(self, run_id: str, erased_at: datetime) -> None:
+        namespace, asked = self.environment.operations_namespace, self.report.digests
+        begun = unfinished(self.catalog, namespace, object_name=self.object_file.object)
+        fresh = record_request(
+            self.catalog,
+            namespace,
+            object_name=self.object_file.object,
+            digests=asked,
+            run_id=run_id,
+            requested_at=erased_at,
+        )
+        self.report.unfinished = begun.intersection(asked)
+        self.report.repeated = frozenset(asked) - fresh - begun
+        if self.report.unfinished:
+            log.warning(
+                "%s: %d erasure(s) had been begun and not finished; they are finished now",
+                self.object_file.object,
+                len(self.report.unfinished),
+            )
+
+    def _staged(self) -> Counter[str]:
+        folder = join(self.environment.staging_uri, self.object_file.table)
+        rows: Counter[str] = Counter()
+        for removed in forget_rows(folder, lambda batch: self.wanted.chosen(batch, "id", _texts(batch.schema))):
+            rows += self.wanted.counted(pa.Table.from_batches([removed]), "id", _texts(removed.schema))
+        return rows
+
+    def _raw(self, table: Table, *, texts: tuple[str, ...] = (), properties: dict[str, str]) -> Removal:
+        return remove_rows(
+            table, self.wanted, column="id", texts=texts, properties=properties, unmoved=tuple(properties)
+        )
+
+    def _mirror(self, table: Table) -> Removal:
+        properties = dict(self.fence)
+        changes = self._load(self.tables.changes)
+        applied = LakeState.of(table).applied_changes_snapshot
+        if changes is not None and applied is not None and (head := _removals_since(changes, applied)):
+            properties[APPLIED_CHANGES_SNAPSHOT] = str(head)
+        return remove_rows(table, self.wanted, column="id", properties=properties, unmoved=STATE_PROPERTIES)
+
+    def _remove(self, place: str, name: str, remove: Callable[[Table], Removal]) -> None:
+        def once() -> Removal | None:
+            table = self._load(name)
+            if table is None:
+                return None
+            removal = remove(table)
+            if place in ("changes", "mirror", "quarantine"):
+                self.fenced_at[place] = written_at(table)
+            return removal
+
+        removal = self._insisting(name, once)
+        if removal is not None:
+            log.info("%s: %d rows removed, %d files written anew", name, removal.rows.total(), removal.files)
+            self._note(place, name, removal.rows)
+        self.on_step(place)
+
+    def _expire(self, place: str, name: str) -> None:
+        def once() -> Expired | None:
+            table = self._load(name)
+            return None if table is None else expire_history(table, unreferenced_before=before)
+
+        before = self.fenced_at.get(place)
+        if before is None:
+            now = datetime.now(UTC)
+            before = now if self.alone else now - _LONGEST_STATEMENT
+        expired = self._insisting(name, once)
+        if expired is not None:
+            log.info("%s: %d old snapshots expired, %d files deleted", name, expired.snapshots, expired.files)
+            self.report.expired[name] = expired
+        self.on_step(f"expired {place}")
+
+    def _note(self, place: str, name: str, rows: Counter[str]) -> None:
+        counts = Counter({self.digest_of[identity]: count for identity, count in rows.items()})
+        self.report.removed[name] = counts
+        self._progress({place: counts})
+        if place == "staged":
+            self.on_step(place)
+
+    def _progress(
+        self, removed: dict[str, Counter[str]], *, completed: Iterable[str] = (), completed_at: datetime | None = None
+    ) -> None:
+        record_progress(
+            self.catalog,
+            self.environment.operations_namespace,
+            object_name=self.object_file.object,
+            removed=removed,
+            completed=completed,
+            completed_at=completed_at,
+        )
+
+    def _load(self, name: str) -> Table | None:
+        try:
+            return self.catalog.load_table(name)
+        except (NoSuchTableError, NoSuchNamespaceError):
+            return None
+
+    def _insisting(self, name: str, act: Callable[[], _T]) -> _T:
+        for attempt in range(1, self.attempts + 1):
+            try:
+                return act()
+            except (CommitFailedException, ValidationException) as conflict:
+                log.info("%s: attempt %d met another writer: %s", name, attempt, conflict)
+                if attempt == self.attempts:
+                    raise ErasureContended(
+                        f"{name}: other writers committed during each of {self.attempts} attempts; the last conflict: "
+                        f"{conflict}. The erasure is recorded, so nothing comes back; what is still there goes when "
+                        f"you ask again. Let the other runs of {self.object_file.dag_id} end first."
+                    ) from conflict
+                time.sleep(random.uniform(0, min(_LONGEST_WAIT_SECONDS, 0.05 * 2**attempt)))  # noqa: S311
+        raise ValueError(f"attempts must be at least 1, got {self.attempts}")
+
+
+def _texts(schema: pa.Schema) -> list[str]:
+    return [name for name in _TEXTS if name in schema.names]
+
+
+def _removals_since(changes: Table, applied: int) -> int | None:
+    """The log's head, if nothing but erasures happened since a snapshot; None if it is the head, or others wrote."""
+    head = found = changes.current_snapshot()
+    while found is not None and found.snapshot_id != applied:
+        if not (found.summary and found.summary[REMOVAL]):
+            return None
+        found = changes.snapshot_by_id(found.parent_snapshot_id) if found.parent_snapshot_id else None
+    return head.snapshot_id if head and found and head is not found else None
