@@ -84,7 +84,7 @@ def test_an_identifier_is_one_name_or_refused(tried: Tried, name: str) -> None:
         assert query.sobject.text == name
 
 
-@pytest.mark.parametrize("name", [None, 1, b"Id", ["Id"], {"Id"}, object(), ""], ids=repr)
+@pytest.mark.parametrize("name", [None, 1, b"Id", ["Id"], {"Id"}, object, ""], ids=repr)
 def test_what_is_no_text_is_no_identifier(name: Any, tried: Tried) -> None:
     with pytest.raises(soql.UnsafeSoql):
         soql.identifier(name)
