@@ -22,16 +22,28 @@ _LONGEST_KEY = 120
 _MOST_LINES = 20
 
 
-def explain(error: ValidationError, *, keys: Mapping[str, type[BaseModel]], patterns: Mapping[str, str]) -> list[str]:
-    """A line for each problem; of very many, for the first ones.
+def explain(
+    error: ValidationError,
+    *,
+    keys: Mapping[str, type[BaseModel]],
+    patterns: Mapping[str, str],
+    missing: Mapping[str, str],
+    decides: str,
+) -> list[str]:
+    """How many problems there are, then a line for each; of very many, for the first ones.
 
     :param error: of a model.
     :param keys: path of a mapping in the file ('' for the file itself) → the model whose keys are allowed there.
     :param patterns: regular expression → what it allows, in words.
+    :param missing: key → what to write where it is missing.
+    :param decides: key without whose right value nothing can be said of the others.
     """
     problems = error.errors(include_url=False)
-    lines = [_line(problem, keys, patterns) for problem in problems[:_MOST_LINES]]
-    return lines if len(problems) <= _MOST_LINES else [*lines, f"  and {len(problems) - _MOST_LINES:,} more"]
+    problems = [found for found in problems if found["loc"] == (decides,) and found["type"] != "missing"] or problems
+    lines = [_line(problem, keys, patterns, missing) for problem in problems[:_MOST_LINES]]
+    if len(problems) > _MOST_LINES:
+        lines.append(f"  and {len(problems) - _MOST_LINES:,} more")
+    return [f"{len(problems):,} problem(s)", *lines]
 
 
 def readable(key: str) -> str:
@@ -42,9 +54,16 @@ def readable(key: str) -> str:
     return key if key.isprintable() and key.isascii() and 0 < len(key) <= _LONGEST_KEY else f"{key!r:.{_LONGEST_KEY}}"
 
 
-def _line(problem: Mapping[str, Any], keys: Mapping[str, type[BaseModel]], patterns: Mapping[str, str]) -> str:
+def _line(
+    problem: Mapping[str, Any],
+    keys: Mapping[str, type[BaseModel]],
+    patterns: Mapping[str, str],
+    missing: Mapping[str, str],
+) -> str:
     kind, location = problem["type"], [part for part in problem["loc"] if part != "[key]"]
     message = _PLAIN.get(kind) or problem["msg"].removeprefix("Value error, ")
+    if kind == "missing" and location and location[0] in missing:
+        message = f"is missing; {missing[str(location[0])]}"
     if kind == "extra_forbidden":
         model = keys[".".join(str(part) for part in location[:-1])]
         message = f"is not a key; allowed are {', '.join(model.model_fields)}"

@@ -308,8 +308,14 @@ def read_object_file(path: Path) -> ObjectFile:
     try:
         return ObjectFile.model_validate(document)
     except ValidationError as error:
-        lines = explain(error, keys={"": ObjectFile, "expected_rows": ExpectedRows}, patterns=_IN_WORDS)
-        raise ObjectFileError("\n".join([f"{path.name}: {error.error_count():,} problem(s)", *lines, _HELP])) from error
+        count, *lines = explain(
+            error,
+            keys={"": ObjectFile, "expected_rows": ExpectedRows},
+            patterns=_IN_WORDS,
+            missing={"version": f"write `version: {FORMAT_VERSION}`, the format that this release reads"},
+            decides="version",
+        )
+        raise ObjectFileError("\n".join([f"{path.name}: {count}", *lines, _HELP])) from error
 
 
 def read_object_files(folder: Path = OBJECTS_FOLDER) -> dict[str, ObjectFile]:

@@ -117,7 +117,7 @@ def test_a_key_that_is_null_or_missing(key: str, tmp_path: Path, tried: Tried) -
     missing = verdict(tmp_path, {name: value for name, value in FULL.items() if name != key})
     if key in {"version", "object", "fields", "tracked"}:
         assert missing is not None
-        assert f"  {key}: is missing: it must be given" in missing
+        assert f"  {key}: is missing" in missing
     else:
         assert missing is None
 
@@ -220,7 +220,7 @@ def oddities() -> Iterator[tuple[str, str | bytes, str]]:
     yield "base 60", plain.replace("batch_size: 10000", "batch_size: 1:30"), "batch_size: must be a whole number"
     yield "underscores", plain.replace("batch_size: 10000", "batch_size: 10_000"), "batch_size: must be a whole number"
     yield "yes", plain.replace("version: 1", "version: yes"), "version: "
-    yield "true", plain.replace("version: 1", "version: true"), "version: must be 1"
+    yield "true", plain.replace("version: 1", "version: true"), "version: there is no such version"
     yield "a date", plain.replace("lookback: 1h", "lookback: 2026-01-05"), "lookback: a duration"
     yield "a date that is none", plain.replace("lookback: 1h", "lookback: 2026-99-99"), "(got '2026-99-99')"
     yield "a list as key", plain + "? [a]\n: 1\n", "a key must be a text"
