@@ -17,6 +17,7 @@ from include.lake.expiry import HistoryHeld
 from include.lake.upsert import upsert
 from include.lake.watermark import ForeignOrg
 from include.quality.quarantine import write_quarantine
+from include.quality.quarantine_table import Origin
 from include.salesforce.ids import to_18
 from include.staging.store import write_parquet
 from tests.include.lake.remains import remains
@@ -70,7 +71,9 @@ def quarantine(lake: Any, ids: list[str], *, run_id: str, erased: Any = None) ->
         catalog=lake.catalog,
         table_name=lake.tables.quarantine,
         reject_files=write_parquet(folder, [pa.Table.from_pylist(rows, schema)], schema, "rejects"),
-        run_id=run_id,
+        origin=Origin(
+            run_id=run_id, extracted_at=NOW, window_end=NOW, observed_columns="id,isdeleted,name", org_id=ORG
+        ),
         quarantined_at=NOW,
         erased=erased,
     )

@@ -22,6 +22,7 @@ from include.quality import replay
 from include.quality.listing import Entry, Listing, list_quarantine
 from include.quality.validation import TooManyRejects
 from include.salesforce.convert import schema_of
+from include.salesforce.ids import to_18
 from include.staging import store
 from include.staging.manifest import ExtractionManifest, ReplayManifest, Window
 from tests.include.quality.conftest import FILE, NOON, user, user_id
@@ -422,4 +423,20 @@ def test_rows_of_the_first_release_are_listed_and_wait_for_a_repeat_of_their_run
     }
     lake.run(at(0.5, 1, name=None), hour=1)
     assert (lake.replay().replayed, lake.replay().replayed) == (2, 0)
+    assert len(lake.log(1)) == 2
+
+
+def test_a_replay_does_not_bring_back_who_was_erased(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """She is erased between the judging and the upsert: her record is staged for the replay by then."""
+    lake.run(at(0.5, 1, name=None), at(0.5, 2, name=None), hour=1)
+    upsert = replay.upsert
+
+    def erased_just_before(*arguments: Any) -> Any:
+        lake.flow().erase([to_18(user_id(2)[:15])], run_id="erase", alone=True)
+        return upsert(*arguments)
+
+    monkeypatch.setattr(replay, "upsert", erased_just_before)
+    lake.replay()
+    assert [row["id"] for row in lake.rows("sf_user_quarantine")] == [user_id(1)]
+    assert user_id(2) not in {row["id"] for name in ("sf_user", "sf_user_changes") for row in lake.rows(name)}
     assert len(lake.log(1)) == 2
