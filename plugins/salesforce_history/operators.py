@@ -33,7 +33,7 @@ from include.salesforce.errors import (
 from include.salesforce.window import RunRequest, WindowRefused
 from include.staging.manifest import ExtractionManifest, ReadPlan, ValidationManifest
 from salesforce_history.connections import lake_catalog, salesforce_client
-from salesforce_history.params import ParamRefused, flag, ids_to_erase, moment
+from salesforce_history.params import ParamRefused, flag, ids_to_erase, moment, refuse_misspelt
 
 #: XCom key of upsert_raw: the `ReplayManifest`, if the run was asked to replay the quarantine.
 REPLAY = "quarantine_replay"
@@ -132,6 +132,7 @@ class CheckSourceOperator(ObjectOperator):
 
     def work(self, context: Context) -> dict[str, Any]:
         flow = self.flow()
+        refuse_misspelt(context["dag_run"].conf or {})
         ids_to_erase(context["params"])
         plan = flow.check_source(_reserved_client(flow.environment), run_request(context), run_id=context["run_id"])
         return plan.model_dump(mode="json")

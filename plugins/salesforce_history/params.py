@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from typing import Any
 
 from airflow.sdk import Param
@@ -83,6 +84,21 @@ _MOMENT = re.compile(
 FIRST_YEAR, LAST_YEAR = 1700, 4000
 
 _SHOWN = 120
+
+
+def refuse_misspelt(conf: Mapping[str, Any]) -> None:
+    """Refuse a Param whose name is nearly right: Airflow would ignore it, and the run would do something else.
+
+    Names that resemble none pass, because other tools leave their own in a run's configuration.
+
+    :param conf: the run's configuration, as it was triggered.
+    :raises ParamRefused: naming the Param and the one that was probably meant.
+    """
+    known = list(pipeline_params())
+    for name in conf:
+        near = get_close_matches(str(name).lower().replace("-", "_"), known, n=1, cutoff=0.75)
+        if name not in known and near:
+            raise ParamRefused(f"there is no Param {_shown(name)}: did you mean {near[0]}? Trigger the run again.")
 
 
 def ids_to_erase(params: Mapping[str, Any]) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from include.config.object_file import read_object_files
 from salesforce_history.operators import CheckSourceOperator, run_request
-from salesforce_history.params import ParamRefused, ids_to_erase, moment, pipeline_params
+from salesforce_history.params import ParamRefused, ids_to_erase, moment, pipeline_params, refuse_misspelt
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 
@@ -83,4 +83,19 @@ def test_a_wrong_id_fails_before_the_org_is_asked(monkeypatch: pytest.MonkeyPatc
     operator = CheckSourceOperator(task_id="check_source", object_file=read_object_files()["user"])
     monkeypatch.setattr(operator, "flow", lambda: SimpleNamespace(check_source=pytest.fail))
     with pytest.raises(AirflowFailException, match="Id number 1 is mistyped"):
-        operator.execute({"params": {"erase": ["0055e0000000001AAB"]}})  # type: ignore[typeddict-item]
+        operator.execute({"dag_run": SimpleNamespace(conf={}), "params": {"erase": ["0055e0000000001AAB"]}})  # type: ignore[typeddict-item]
+
+
+@pytest.mark.parametrize(
+    "name", ["fullrefresh", "Full_Refresh", "full-refresh", "untill", "sinc", "replay_quarantaine", "erases"]
+)
+def test_a_misspelt_param_is_not_ignored(name: str) -> None:
+    with pytest.raises(ParamRefused, match="did you mean"):
+        refuse_misspelt({name: True})
+
+
+@pytest.mark.parametrize(
+    "name", ["since", "until", "full_refresh", "erase", "replay_quarantine", "openlineage", "note", ""]
+)
+def test_a_param_of_ours_or_of_somebody_else_passes(name: str) -> None:
+    refuse_misspelt({name: True})
