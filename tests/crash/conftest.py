@@ -12,8 +12,8 @@ from local.faults.world import write_world
 from local.org.handle import start_org
 from tests.crash.scene import Scene, Toll, write_rejects
 
-#: One seed for all tests of a session.
-SEED = int(os.environ.get("CRASH_SEED") or random.SystemRandom().randrange(10**6))
+#: One seed for all tests of a session, on whichever workers they run.
+SEED = int(os.environ.get("CRASH_SEED") or random.Random(os.environ.get("PYTEST_XDIST_TESTRUNUID")).randrange(10**6))
 
 
 @pytest.fixture(scope="module")

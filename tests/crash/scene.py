@@ -24,7 +24,8 @@ from local.org.handle import OrgHandle
 TASKS = {"check_source": 1, "extract": 4, "validate": 3, "upsert_raw": 5}
 
 _NAMELESS, _NAMED_LATER, _NAMELESS_LATER = range(700, 706), range(700, 703), range(710, 713)
-_OWN = {"_quarantined_at"}
+#: What differs from attempt to attempt in the quarantine.
+_OWN = {"_quarantined_at", "_extracted_at"}
 
 
 @dataclass(kw_only=True)
@@ -110,7 +111,7 @@ class Scene:
         return Run(home=self.org.home.root, folder=folder, api=api, request=wanted, run_id=f"run {number}")
 
     def calm(self, api: Api, number: int) -> Calm:
-        """What a lake holds after the runs up to this one, none of which died.
+        """What a lake holds after the runs up to this one, none of which died. Asked first, it moves the org's clock.
 
         :param api: by which rows are read.
         :param number: which of `RUNS`.

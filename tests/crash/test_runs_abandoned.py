@@ -28,6 +28,7 @@ _OF_THE_RUN = {"_extracted_at", "_extraction_run_id", "_window_end"}
 def test_the_next_run_makes_good_what_was_abandoned(
     scene: Scene, dice: random.Random, toll: Toll, api: Api, abandoned: int
 ) -> None:
+    timing = scene.calm(api, abandoned)
     calm, folder = scene.new_lake(), scene.new_lake()
     for number in RUNS:
         scene.live(scene.run(calm, api, number, scheduled_run(number)))
@@ -35,7 +36,7 @@ def test_the_next_run_makes_good_what_was_abandoned(
     for number in RUNS:
         run = scene.run(folder, api, number, scheduled_run(number))
         if number == abandoned:
-            scene.kill_some(run, scene.calm(api, number), dice, toll, times=3)
+            scene.kill_some(run, timing, dice, toll, times=3)
         else:
             scene.live(run)
     if after > max(RUNS):  # the run after the last one asks for the same span once more
