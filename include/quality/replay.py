@@ -100,17 +100,7 @@ class _Staged:
 
     def _manifest(self, origin: Origin) -> ValidationManifest:
         rows = self._rows[origin]
-        stats = ExtractionStats(
-            rows=rows,
-            distinct_ids=rows,
-            counted=rows,
-            reads=0,
-            bytes_received=0,
-            bytes_staged=0,
-            api_calls=0,
-            api_usage_percent=None,
-            seconds=0,
-        )
+        stats = ExtractionStats.of_staged(rows)
         extraction = ExtractionManifest(
             plan=self._plans[origin], extracted_at=origin.extracted_at, files=(), stats=stats
         )

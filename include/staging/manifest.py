@@ -6,7 +6,7 @@ Every manifest is a frozen pydantic model that crosses XCom as plain JSON (`mode
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
@@ -115,6 +115,24 @@ class ExtractionStats(_Manifest):
     api_calls: int
     api_usage_percent: float | None
     seconds: float
+
+    @classmethod
+    def of_staged(cls, rows: int) -> Self:
+        """Stats of rows that were there already: no org was asked for them.
+
+        :param rows: how many, one an Id.
+        """
+        return cls(
+            rows=rows,
+            distinct_ids=rows,
+            counted=rows,
+            reads=0,
+            bytes_received=0,
+            bytes_staged=0,
+            api_calls=0,
+            api_usage_percent=None,
+            seconds=0,
+        )
 
 
 class ExtractionManifest(_Manifest):

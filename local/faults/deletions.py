@@ -9,9 +9,8 @@ from typing import Any
 from include.config.object_file import read_object_files
 from include.lake.absence import SuspiciousRead
 from include.salesforce.window import RunRequest
-from include.staging.manifest import Api
 from local.faults.bench import Bench
-from local.faults.story import Stage, Story
+from local.faults.story import Stage, Story, by_both
 from local.faults.world import EVENING, MIDNIGHT, NOON, SIX, iso, user
 
 _USERS = 300
@@ -27,8 +26,7 @@ def stories() -> list[Story]:
         ("a full refresh that ends before a newer run", _late_refresh),
         ("accounts soft-deleted and undeleted", _undeleted),
     )
-    apis: tuple[Api, ...] = ("rest", "bulk")
-    return [Story(fault=fault, play=play, api=api) for fault, play in told for api in apis]
+    return by_both(told)
 
 
 def _too_many_gone(stage: Stage) -> None:

@@ -11,16 +11,14 @@ from include.config.object_file import ObjectFile, read_object_files
 from include.lake.schema_growth import IncompatibleColumn
 from include.salesforce.errors import FieldMissing, UnexpectedSchema
 from include.salesforce.window import RunRequest
-from include.staging.manifest import Api
 from local.faults.bench import RUNS, Bench, Told, numbered_run
-from local.faults.story import Stage, Story
+from local.faults.story import Stage, Story, by_both
 from local.faults.world import MIDNIGHT, NOON, SIX, user
 from local.org.faults import QUERY, Answer, Fault
 
 _USERS = 12
 _LATER = NOON + timedelta(hours=3)
 _OWN = ("_extracted_at", "_extraction_run_id", "_row_hash")
-_BOTH: tuple[Api, ...] = ("rest", "bulk")
 
 
 def stories() -> list[Story]:
@@ -48,7 +46,7 @@ def stories() -> list[Story]:
         ("two fields that differ only in case", _twins),
     ]
     return [
-        *(Story(fault=fault, play=play, api=api) for fault, play in twice for api in _BOTH),
+        *by_both(twice),
         *(Story(fault=fault, play=play) for fault, play in once),
     ]
 

@@ -7,9 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from include.salesforce.window import RunRequest, WindowRefused
-from include.staging.manifest import Api
 from local.faults.bench import Bench, numbered_run
-from local.faults.story import Stage, Story
+from local.faults.story import Stage, Story, by_both
 from local.faults.world import MIDNIGHT, NOON, SIX, iso
 from local.org.faults import QUERY, RESULTS, Fault, Replace
 from local.org.ids import to_18
@@ -38,9 +37,7 @@ def stories() -> list[Story]:
         ("ids that differ only in case", _twins),
         ("15-character ids", _short_ids),
     )
-    apis: tuple[Api, ...] = ("rest", "bulk")
-    found = [Story(fault=fault, play=play, api=api) for fault, play in told for api in apis]
-    return [*found, Story(fault="a window that ends in the year 9999", play=_far_future)]
+    return [*by_both(told), Story(fault="a window that ends in the year 9999", play=_far_future)]
 
 
 def _texts(stage: Stage) -> None:

@@ -11,26 +11,20 @@ from include.config.object_file import ObjectFile, read_object_files
 from include.lake.layout import CURRENT, LAYOUT_VERSION, LayoutTooNew
 from include.lake.watermark import ForeignOrg
 from include.quality.listing import Listing, list_quarantine
-from include.staging.manifest import Api
 from local.faults.bench import RUNS, Bench, numbered_run
-from local.faults.story import Stage, Story
+from local.faults.story import Stage, Story, by_both
 from local.faults.trial import trusting
 from local.faults.world import MIDNIGHT, NOON, SIX, user
 from local.org.handle import start_org
 
 _USERS = 30
 _NAMELESS = (3, 17, 29)
-_APIS: tuple[Api, ...] = ("rest", "bulk")
 
 
 def stories() -> list[Story]:
     """All of them."""
-    replayed = [
-        Story(fault="a record refused, the rules relaxed, replayed", play=_relaxed_and_replayed, api=api)
-        for api in _APIS
-    ]
     return [
-        *replayed,
+        *by_both([("a record refused, the rules relaxed, replayed", _relaxed_and_replayed)]),
         Story(fault="the quarantine is replayed twice", play=_replayed_twice),
         Story(fault="refused at first, mended in Salesforce", play=_mended_in_salesforce),
         Story(fault="the lake is another org's", play=_lake_of_another_org),

@@ -36,6 +36,15 @@ class Story:
         return f"{self.fault} ({self.api})"
 
 
+def by_both(told: Iterable[tuple[str, Callable[[Stage], None]]]) -> list[Story]:
+    """Stories that are played twice: the rows are read by REST, then by Bulk.
+
+    :param told: what is wrong, and what happens.
+    """
+    apis: tuple[Api, ...] = ("rest", "bulk")
+    return [Story(fault=fault, play=play, api=api) for fault, play in told for api in apis]
+
+
 class Stage:
     """Where a story plays: an org without records, a folder for its lakes, and the record of what was seen there.
 

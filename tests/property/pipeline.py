@@ -32,17 +32,7 @@ from tests.oracle.shapes import DATES, Row, Shape
 
 PROJECT = Path(__file__).resolve().parents[2]
 ORG = "00D000000000001AAA"
-_STATS = ExtractionStats(
-    rows=0,
-    distinct_ids=0,
-    counted=0,
-    reads=1,
-    bytes_received=0,
-    bytes_staged=0,
-    api_calls=1,
-    api_usage_percent=None,
-    seconds=0,
-)
+_STATS = ExtractionStats.of_staged(0)
 
 
 class Pipeline:

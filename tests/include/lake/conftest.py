@@ -30,17 +30,7 @@ from include.staging.manifest import (
 from include.staging.store import write_parquet
 
 DAY_ONE = datetime(2026, 1, 5, tzinfo=UTC)
-STATS = ExtractionStats(
-    rows=0,
-    distinct_ids=0,
-    counted=0,
-    reads=1,
-    bytes_received=0,
-    bytes_staged=0,
-    api_calls=1,
-    api_usage_percent=None,
-    seconds=0,
-)
+STATS = ExtractionStats.of_staged(0)
 _TYPES = {
     "isactive": "boolean",
     "isdeleted": "boolean",

@@ -73,17 +73,7 @@ def staged(tmp_path: Path) -> Callable[..., ExtractionManifest]:
         schema = schema_of(plan, FILE)
         batches = [pa.RecordBatch.from_pylist(list(rows[at : at + 3]), schema) for at in range(0, len(rows), 3)]
         files = store.write_parquet(str(tmp_path / run_id / "extract"), batches, schema, "rows")
-        stats = ExtractionStats(
-            rows=len(rows),
-            distinct_ids=len(rows),
-            counted=len(rows),
-            reads=1,
-            bytes_received=0,
-            bytes_staged=0,
-            api_calls=0,
-            api_usage_percent=None,
-            seconds=0,
-        )
+        stats = ExtractionStats.of_staged(len(rows))
         return ExtractionManifest(plan=plan, extracted_at=NOON, files=tuple(files), stats=stats)
 
     return made
