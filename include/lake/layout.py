@@ -16,7 +16,7 @@ import tenacity
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import CommitFailedException, NoSuchNamespaceError, NoSuchTableError, ValidationException
 from pyiceberg.table import Table, Transaction
-from pyiceberg.types import IcebergType, StringType, TimestamptzType
+from pyiceberg.types import IcebergType, LongType, StringType, TimestamptzType
 
 from include.lake.unmoved_properties import AssertProperties
 
@@ -40,7 +40,8 @@ _CAME_WITH: Mapping[int, Mapping[Role, Mapping[str, IcebergType]]] = {
             "_observed_columns": StringType(),
             "_org_id": StringType(),
             "_replayed_at": TimestamptzType(),
-        }
+        },
+        "ledger": {"content": LongType()},
     }
 }
 

@@ -52,7 +52,12 @@ ICEBERG_TYPES: dict[str, IcebergType] = {
 #: Columns that follow the source columns.
 EXTRACTION_COLUMNS = {"_extracted_at": "timestamptz", "_extraction_run_id": "string", "_row_hash": "string"}
 OBSERVATION_COLUMNS = {"_change": "string", "_window_end": "timestamptz", "_observed_columns": "string"}
-LEDGER_COLUMNS = {"_extraction_run_id": "string", "_extracted_at": "timestamptz", "observations": "long"}
+LEDGER_COLUMNS = {
+    "_extraction_run_id": "string",
+    "_extracted_at": "timestamptz",
+    "observations": "long",
+    "content": "long",
+}
 
 #: Fields whose type is the same in every org, known even where the org does not show them.
 _STANDARD_TYPES = {

@@ -91,7 +91,14 @@ class HistoryLake:
             )
             self.catalog.create_table(
                 f"sf_curated.sf_{noun}_consumed",
-                pa.schema({"_extraction_run_id": pa.string(), "_extracted_at": MOMENT, "observations": pa.int64()}),
+                pa.schema(
+                    {
+                        "_extraction_run_id": pa.string(),
+                        "_extracted_at": MOMENT,
+                        "observations": pa.int64(),
+                        "content": pa.int64(),
+                    }
+                ),
             )
 
     def follow(self, project: Path, manifest: Manifest) -> None:

@@ -12,15 +12,15 @@
 {%- endmacro %}
 
 
-{#- The first 15 hexadecimal digits of a string as bigint: 60 bits, so it is never negative. -#}
-{% macro hex_bigint(expression) -%}
-    {{ return(adapter.dispatch('hex_bigint', 'sf_history')(expression)) }}
+{#- The first hexadecimal digits of a string as bigint: 15 of them are 60 bits, so it is never negative. -#}
+{% macro hex_bigint(expression, digits=15) -%}
+    {{ return(adapter.dispatch('hex_bigint', 'sf_history')(expression, digits)) }}
 {%- endmacro %}
 
-{% macro default__hex_bigint(expression) -%}
-    from_base(substr({{ expression }}, 1, 15), 16)
+{% macro default__hex_bigint(expression, digits) -%}
+    from_base(substr({{ expression }}, 1, {{ digits }}), 16)
 {%- endmacro %}
 
-{% macro duckdb__hex_bigint(expression) -%}
-    cast('0x' || substr({{ expression }}, 1, 15) as bigint)
+{% macro duckdb__hex_bigint(expression, digits) -%}
+    cast('0x' || substr({{ expression }}, 1, {{ digits }}) as bigint)
 {%- endmacro %}

@@ -4,10 +4,11 @@
     told later is what was merged from them, even if somebody else builds them anew meanwhile.
 
     A batch is one extraction attempt (_extraction_run_id, _extracted_at). It is pending unless the ledger has it with
-    the same number of observations, so what was consumed is known exactly, in whatever order batches arrive. A record
-    is touched if a pending batch observed it; all are when the dimension is rebuilt.
+    the same number of observations and the same content, so what was consumed is known exactly, in whatever order
+    batches arrive, and though an erasure took one observation away and a replay brought another one in. A record is
+    touched if a pending batch observed it; all are when the dimension is rebuilt.
 
-    Only the two columns of the batch are read for the whole log; whole rows only of the touched records. -#}
+    Only three columns are read for the whole log; whole rows only of the touched records. -#}
 {% macro scd2_observations(noun, log, ledger) -%}
     {%- set object = sf_object(noun) -%}
     {%- set everything = scd2_everything_is_touched(object.dimension) -%}
@@ -15,7 +16,8 @@ with batches as (
     select
         _extraction_run_id,
         _extracted_at,
-        count(*) as observations
+        count(*) as observations,
+        {{ scd2_batch_content() }} as content
     from {{ log }}
     group by _extraction_run_id, _extracted_at
 ),
@@ -24,7 +26,8 @@ consumed as (
     select distinct
         _extraction_run_id,
         {{ utc_timestamp('_extracted_at') }} as _extracted_at,
-        observations
+        observations,
+        content
     from {{ ledger }}
 ),
 
@@ -38,6 +41,7 @@ pending as (
             batches._extraction_run_id = consumed._extraction_run_id
             and batches._extracted_at = consumed._extracted_at
             and batches.observations = consumed.observations
+            and batches.content = consumed.content
     where consumed._extraction_run_id is null
 )
 {%- if not everything %},
@@ -89,12 +93,13 @@ where log.{{ object.id }} in (select touched.{{ object.id }} from touched)
 {#- Appends to the ledger the batches that a build consists of: those pending ones that are not there yet. Called after
     the dimension's commit, so a crash in between makes the next run consume them again, with the same outcome. -#}
 {% macro scd2_record_consumed(changes, ledger, build) -%}
-insert into {{ ledger.render() }} (_extraction_run_id, _extracted_at, observations)
+insert into {{ ledger.render() }} (_extraction_run_id, _extracted_at, observations, content)
 with consumed as (
     select
         _extraction_run_id,
         _extracted_at,
-        count(*) as observations
+        count(*) as observations,
+        {{ scd2_batch_content() }} as content
     from {{ changes }}
     where is_pending and _build = '{{ build }}'
     group by _extraction_run_id, _extracted_at
@@ -103,14 +108,23 @@ with consumed as (
 select
     consumed._extraction_run_id,
     {{ utc_timestamptz('consumed._extracted_at') }} as _extracted_at,
-    consumed.observations
+    consumed.observations,
+    consumed.content
 from consumed
 left join {{ ledger }} as ledger
     on
         consumed._extraction_run_id = ledger._extraction_run_id
         and consumed._extracted_at = {{ utc_timestamp('ledger._extracted_at') }}
         and consumed.observations = ledger.observations
+        and consumed.content = ledger.content
 where ledger._extraction_run_id is null
+{%- endmacro %}
+
+
+{#- One number for what a batch's observations say, besides how many they are: the sum of 32 bits of each row's hash,
+    which an engine adds up in whatever order. -#}
+{% macro scd2_batch_content() -%}
+    cast(sum({{ hex_bigint('_row_hash', 8) }}) as bigint)
 {%- endmacro %}
 
 
