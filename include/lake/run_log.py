@@ -7,13 +7,19 @@ from typing import Any
 
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
-from pyiceberg.expressions import And
+from pyiceberg.expressions import And, BooleanExpression, Not
 
 from include.lake.conflicts import again_on_conflict
-from include.lake.data_files import equal_to
+from include.lake.data_files import KeyedFile, equal_to, read_file, write_files
 from include.lake.layout import NEW_TABLE, bring_up_to_date
+from include.lake.one_commit import commit_once
 
 TABLE = "pipeline_runs"
+
+#: Rows of a file that takes in no more.
+_FILE_ROWS = 1_000
+#: A run's row is found by the bounds of its id, which Iceberg would cut off after 16 characters.
+_PROPERTIES = {**NEW_TABLE, "write.metadata.metrics.column.run_id": "full"}
 
 _MOMENT = pa.timestamp("us", tz="UTC")
 SCHEMA = pa.schema(
@@ -53,6 +59,8 @@ SCHEMA = pa.schema(
 def record_run(catalog: Catalog, namespace: str, row: dict[str, Any]) -> None:
     """Write a run's row; a run that is recorded again replaces its row.
 
+    Rows gather in a small file until it has `_FILE_ROWS` of them, so that files and manifests stay few.
+
     :param namespace: namespace of the operations tables, `sf_ops`.
     :param row: values by column of `SCHEMA`; run_id and object are required, what is missing is null.
     :raises LayoutTooNew: when a later release has changed the table.
@@ -61,13 +69,42 @@ def record_run(catalog: Catalog, namespace: str, row: dict[str, Any]) -> None:
     if unknown:
         raise ValueError(f"{TABLE} has no column {', '.join(unknown)}; it has {', '.join(SCHEMA.names)}")
     catalog.create_namespace_if_not_exists(namespace)
-    table = catalog.create_table_if_not_exists(f"{namespace}.{TABLE}", schema=SCHEMA, properties=NEW_TABLE)
+    table = catalog.create_table_if_not_exists(f"{namespace}.{TABLE}", schema=SCHEMA, properties=_PROPERTIES)
     bring_up_to_date(table, "runs")
+    ours = _of_run(row["run_id"], row["object"])
+    files = {task.file.file_path: KeyedFile(task, None, None) for task in table.scan().plan_files()}
+    near = {task.file.file_path for task in table.scan(row_filter=ours).plan_files()}
+    replaced = {path: files[path] for path in near if read_file(table, files[path], ["run_id"], ours).num_rows}
+    small = [path for path, file in files.items() if file.rows < _FILE_ROWS]
+    if small:
+        tail = min(small, key=lambda path: files[path].rows)
+        replaced[tail] = files[tail]
+    kept = [read_file(table, file, row_filter=Not(ours)) for file in replaced.values()]
     values = {"recorded_at": datetime.now(UTC), **row}
-    table.overwrite(
-        pa.Table.from_pylist([{name: values.get(name) for name in SCHEMA.names}], schema=SCHEMA),
-        overwrite_filter=And(equal_to("run_id", row["run_id"]), equal_to("object", row["object"])),
+    new = pa.Table.from_pylist([{name: values.get(name) for name in SCHEMA.names}], schema=SCHEMA)
+    commit_once(
+        table,
+        added=write_files(table, pa.concat_tables([*(rows.cast(SCHEMA) for rows in kept), new])),
+        removed=[file.task.file for file in replaced.values()],
     )
+
+
+def read_run(catalog: Catalog, namespace: str, *, run_id: str, object_name: str) -> dict[str, Any] | None:
+    """A run's row; None where it was not recorded.
+
+    :param namespace: namespace of the operations tables.
+    :param run_id: Airflow's run id.
+    :param object_name: API name of the object.
+    """
+    identifier = f"{namespace}.{TABLE}"
+    if not catalog.table_exists(identifier):
+        return None
+    rows = catalog.load_table(identifier).scan(row_filter=_of_run(run_id, object_name)).to_arrow().to_pylist()
+    return rows[0] if rows else None
+
+
+def _of_run(run_id: str, object_name: str) -> BooleanExpression:
+    return And(equal_to("run_id", run_id), equal_to("object", object_name))
 
 
 def read_runs(catalog: Catalog, namespace: str) -> pa.Table:

@@ -76,9 +76,9 @@ class ObjectOperator(BaseOperator):
         return self._guarded(context)
 
     def resume(self, context: Context, event: Any = None) -> Any:
-        """Go on after having waited for API requests: from the start, because what was read before may have changed.
+        """Go on after having waited: from the start, because what was read before may have changed.
 
-        :param event: the trigger's; it says no more than that time has passed.
+        :param event: the trigger's; it says no more than that the waiting is over.
         """
         return self._guarded(context)
 

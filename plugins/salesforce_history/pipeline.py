@@ -81,6 +81,8 @@ def build_pipeline(object_file: ObjectFile, environment: Environment) -> DAG:
             task_id="publish_metrics",
             object_file=object_file,
             dbt_group="dbt_scd2",
+            check_task="check_source",
+            extract_task="extract",
             validate_task="validate",
             upsert_task="upsert_raw",
             turn_task="take_turn",

@@ -8,12 +8,14 @@ from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowFailException
 
 from include.flow import Flow
-from include.lake.run_log import record_run
-from include.lake.turn import give_back_turn
+from include.lake.run_log import read_run, record_run
+from include.lake.turn import give_back_turn, who_has_the_turn
 from include.lake.version_counts import count_versions
-from include.staging.manifest import UpsertManifest, ValidationManifest
+from include.staging.manifest import ExtractionManifest, ReadPlan, UpsertManifest, ValidationManifest
 from salesforce_history.dbt_group import can_be_rebuilt
 from salesforce_history.operators import ObjectOperator
+
+_VERSION_COLUMNS = ("versions_opened", "versions_closed", "versions_deleted", "versions", "records")
 
 
 class HistoryNotPublished(AirflowFailException):
@@ -27,6 +29,8 @@ class PublishMetricsOperator(ObjectOperator):
     succeeded makes good a dbt task that failed.
 
     :param dbt_group: id of the Cosmos group.
+    :param check_task: task id whose XCom is the `ReadPlan`.
+    :param extract_task: task id whose XCom is the `ExtractionManifest`.
     :param validate_task: task id whose XCom is the `ValidationManifest`.
     :param upsert_task: task id whose XCom is the `UpsertManifest`.
     :param turn_task: task id whose XCom is the dimension's snapshot before dbt ran.
@@ -37,6 +41,8 @@ class PublishMetricsOperator(ObjectOperator):
         self,
         *,
         dbt_group: str,
+        check_task: str,
+        extract_task: str,
         validate_task: str,
         upsert_task: str,
         turn_task: str,
@@ -45,6 +51,8 @@ class PublishMetricsOperator(ObjectOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.dbt_group = dbt_group
+        self.check_task = check_task
+        self.extract_task = extract_task
         self.validate_task = validate_task
         self.upsert_task = upsert_task
         self.turn_task = turn_task
@@ -73,22 +81,11 @@ class PublishMetricsOperator(ObjectOperator):
             "state": "success" if published else "failed",
             "history_rebuilt": rebuilt,
             "failed_tasks": ", ".join(failed) or None,
-            **self._reading(context["ti"].xcom_pull(task_ids=self.validate_task)),
+            **self._reading(context),
             **self._writing(context["ti"].xcom_pull(task_ids=self.upsert_task)),
         }
         if published:
-            counts = count_versions(
-                catalog,
-                f"{environment.curated_namespace}.{self.object_file.dimension}",
-                before=context["ti"].xcom_pull(task_ids=self.turn_task),
-            )
-            row |= {
-                "versions_opened": counts.opened,
-                "versions_closed": counts.closed,
-                "versions_deleted": counts.deleted,
-                "versions": counts.versions,
-                "records": counts.current,
-            }
+            row |= self._versions(context, flow)
         record_run(catalog, environment.operations_namespace, row)
         if not published:
             raise HistoryNotPublished(self._explain(failed, states))
@@ -111,25 +108,50 @@ class PublishMetricsOperator(ObjectOperator):
             "task: everything after it runs again."
         )
 
-    def _reading(self, validation: Any) -> dict[str, Any]:
-        if not validation:
-            return {}
-        manifest = ValidationManifest.model_validate(validation)
-        extraction = manifest.extraction
-        window = extraction.plan.window
-        return {
-            "kind": window.kind,
-            "full_refresh": window.full_refresh,
-            "window_start": window.start,
-            "window_end": window.end,
-            "api": extraction.plan.api,
-            "rows_extracted": extraction.stats.rows,
-            "rows_accepted": manifest.accepted,
-            "rows_quarantined": manifest.rejected,
-            "api_calls": extraction.stats.api_calls,
-            "bytes_received": extraction.stats.bytes_received,
-            "extraction_seconds": extraction.stats.seconds,
-        }
+    def _versions(self, context: Context, flow: Flow) -> dict[str, Any]:
+        """What the run did to the dimension. A run that was cleared after its end keeps what was counted then:
+        others have had their turn since."""
+        run_id, namespace = context["run_id"], flow.environment.operations_namespace
+        if who_has_the_turn(flow.catalog, flow.tables) != run_id:
+            known = read_run(flow.catalog, namespace, run_id=run_id, object_name=self.object_file.object)
+            if known and known["versions"] is not None:
+                return {column: known[column] for column in _VERSION_COLUMNS}
+        counts = count_versions(
+            flow.catalog,
+            f"{flow.environment.curated_namespace}.{self.object_file.dimension}",
+            before=context["ti"].xcom_pull(task_ids=self.turn_task),
+        )
+        told = (counts.opened, counts.closed, counts.deleted, counts.versions, counts.current)
+        return dict(zip(_VERSION_COLUMNS, told, strict=True))
+
+    def _reading(self, context: Context) -> dict[str, Any]:
+        """What the run read, as far as it got."""
+        pull = context["ti"].xcom_pull
+        validation, extraction, plan = (
+            pull(task_ids=task) for task in (self.validate_task, self.extract_task, self.check_task)
+        )
+        row: dict[str, Any] = {}
+        if validation:
+            judged = ValidationManifest.model_validate(validation)
+            row |= {"rows_accepted": judged.accepted, "rows_quarantined": judged.rejected}
+        if extraction:
+            read = ExtractionManifest.model_validate(extraction)
+            row |= {
+                "rows_extracted": read.stats.rows,
+                "api_calls": read.stats.api_calls,
+                "bytes_received": read.stats.bytes_received,
+                "extraction_seconds": read.stats.seconds,
+            }
+        if plan:
+            planned = ReadPlan.model_validate(plan)
+            row |= {
+                "kind": planned.window.kind,
+                "full_refresh": planned.window.full_refresh,
+                "window_start": planned.window.start,
+                "window_end": planned.window.end,
+                "api": planned.api,
+            }
+        return row
 
     def _writing(self, upsert: Any) -> dict[str, Any]:
         if not upsert:

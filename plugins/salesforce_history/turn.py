@@ -6,15 +6,15 @@ company; dbt's intermediate tables do not, because they have the same names in e
 
 from __future__ import annotations
 
-from airflow.providers.standard.triggers.external_task import DagStateTrigger
+from functools import partial
+
 from airflow.sdk import Context
 
 from include.lake.turn import take_turn
 from include.lake.version_counts import current_snapshot_id
 from salesforce_history.operators import ObjectOperator
 from salesforce_history.params import ids_to_erase
-
-_GOES_ON = ["queued", "running"]
+from salesforce_history.run_ended import RunEndedTrigger, goes_on
 
 
 class TakeTurnOperator(ObjectOperator):
@@ -24,25 +24,18 @@ class TakeTurnOperator(ObjectOperator):
     """
 
     def work(self, context: Context) -> int | None:
-        flow, ti = self.flow(), context["ti"]
-
-        def goes_on(run_id: str) -> bool:
-            return ti.get_dr_count(dag_id=self.dag_id, run_ids=[run_id], states=_GOES_ON) > 0
-
-        holder = take_turn(flow.catalog, flow.tables, run_id=context["run_id"], goes_on=goes_on)
+        flow, run_id = self.flow(), context["run_id"]
+        holder = take_turn(flow.catalog, flow.tables, run_id=run_id, goes_on=partial(goes_on, self.dag_id))
         if holder is not None:
             self.log.info("run %s is at the history of %s; waiting until it has ended", holder, self.object_file.object)
             self.defer(
-                trigger=DagStateTrigger(
-                    dag_id=self.dag_id,
-                    states=["success", "failed"],  # type: ignore[list-item]
-                    run_ids=[holder],
-                    poll_interval=flow.environment.turn_recheck_seconds,
+                trigger=RunEndedTrigger(
+                    dag_id=self.dag_id, run_id=holder, poll_interval=flow.environment.turn_recheck_seconds
                 ),
                 method_name="resume",
             )
         if ids := ids_to_erase(context["params"]):
             # Once more: the run whose turn it was may have published what it had read before upsert_raw erased it.
-            flow.erase(ids, run_id=context["run_id"])
+            flow.erase(ids, run_id=run_id)
         dimension = f"{flow.environment.curated_namespace}.{self.object_file.dimension}"
         return current_snapshot_id(flow.catalog, dimension)

@@ -64,7 +64,7 @@ class Instance:
 def context(**kept: str) -> Any:
     run = {"run_type": "scheduled", "run_after": SIX, "logical_date": SIX, "data_interval_end": SIX}
     run |= {"data_interval_start": SIX - timedelta(hours=6)}
-    return {"dag_run": SimpleNamespace(**run), "ti": Instance(**kept), "run_id": "scheduled__1", "params": {}}
+    return {"dag_run": SimpleNamespace(**run, conf={}), "ti": Instance(**kept), "run_id": "scheduled__1", "params": {}}
 
 
 def deferral(work: Any, *arguments: Any) -> TaskDeferred:
