@@ -11,6 +11,16 @@ MANIFEST := dbt/target/manifest.json
 DBT_FILES := $(shell find dbt -path dbt/target -prune -o -type f \( -name '*.sql' -o -name '*.yml' -o -name '*.md' \) -print 2>/dev/null)
 
 # What a person may give: make run SCENARIO=path KEEP=1 · make sql Q="select 1" FORMAT=csv · make up PORT=8081
+# A misspelt one would be ignored, and `make run KEP=1` begins with an empty lake.
+KNOWN := SCENARIO KEEP Q FORMAT PORT OBJECT RUN_ID REPLAY IDS YES ONLY ARGS ALL PYTHON
+UNKNOWN := $(filter-out $(KNOWN),$(foreach name,$(.VARIABLES),$(if $(findstring command,$(origin $(name))),$(name))))
+ifneq ($(strip $(UNKNOWN)),)
+$(error there is no variable $(strip $(UNKNOWN)); there are $(KNOWN))
+endif
+
+# What counts as yes: anything but nothing, 0, no and false.
+yes = $(filter-out 0 no false NO No False,$(1))
+
 # A dollar sign is the person's own: make is not to expand it.
 override Q := $(value Q)
 override SCENARIO := $(value SCENARIO)
@@ -44,7 +54,7 @@ manifest: $(MANIFEST) ## build the dbt manifest that the DAGs are drawn from
 
 .PHONY: run
 run: $(READY) $(MANIFEST) ## replay a scenario through the whole pipeline, then report (SCENARIO=path, KEEP=1)
-	@$(BIN)/python -m local.replay $(if $(SCENARIO),--scenario "$$SCENARIO") $(if $(KEEP),--keep)
+	@$(BIN)/python -m local.replay $(if $(SCENARIO),--scenario "$$SCENARIO") $(if $(call yes,$(KEEP)),--keep)
 
 .PHONY: up
 up: $(READY) $(MANIFEST) ## start Airflow's UI and the simulated org (PORT=8080)
@@ -72,11 +82,11 @@ extraction-stats: $(READY) ## rows, bytes, API calls and seconds of a run (OBJEC
 
 .PHONY: quarantine
 quarantine: $(READY) ## records that were refused, and why (OBJECT=user REPLAY=1 FORMAT=csv|table|json)
-	@$(BIN)/python -m local.ask quarantine $(if $(OBJECT),"$$OBJECT",user) $(if $(REPLAY),--replay) --format "$$FORMAT"
+	@$(BIN)/python -m local.ask quarantine $(if $(OBJECT),"$$OBJECT",user) $(if $(call yes,$(REPLAY)),--replay) --format "$$FORMAT"
 
 .PHONY: erase
 erase: $(READY) $(MANIFEST) ## forget people for good (OBJECT=user IDS="0055e0000000001AAA …" YES=1)
-	@$(BIN)/python -m local.erase $(if $(OBJECT),"$$OBJECT",user) $(if $(YES),--yes) --ids "$$IDS"
+	@$(BIN)/python -m local.erase $(if $(OBJECT),"$$OBJECT",user) $(if $(call yes,$(YES)),--yes) --ids "$$IDS"
 
 .PHONY: test
 test: $(READY) $(MANIFEST) ## every test (ARGS="-k name" for some)
@@ -106,4 +116,4 @@ lock: $(READY) ## resolve requirements-dev.txt anew into requirements.lock
 .PHONY: clean
 clean: ## remove the lake, the org and Airflow's home; `make clean ALL=1` the virtualenv as well
 	@test ! -d .local || [ ! -x $(BIN)/python ] || $(BIN)/python -m local.services down
-	rm -rf .local build dbt/target dbt/logs .pytest_cache .mypy_cache .ruff_cache .hypothesis $(if $(ALL),$(VENV))
+	rm -rf .local build dbt/target dbt/logs .pytest_cache .mypy_cache .ruff_cache .hypothesis $(if $(call yes,$(ALL)),$(VENV))

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from include.config.object_file import ObjectFileError
 from local.airflow_home import PROJECT, AirflowHome
 from local.exclusive import LakeInUse, only_one
 from local.org.handle import OrgHandle, start_org
@@ -104,8 +105,9 @@ def _take_over(home: AirflowHome, dags: dict[str, tuple[ObjectFile, DAG]], runs:
         past = [run for run in runs if watermark and run.end <= watermark]
         if watermark and past:
             console.print(
-                f"[yellow]{dag.dag_id} has read everything up to {watermark:%Y-%m-%d %H:%M}: {len(past)} of these "
-                "intervals lie before it. What the scenario adds there is seen by the next full refresh.[/]"
+                f"[yellow]{dag.dag_id} has read everything up to {watermark:%Y-%m-%d %H:%M}: of these "
+                f"intervals {len(past)} before it. What the scenario adds there is seen by the next full refresh, which "
+                "an event with op refresh asks for.[/]"
             )
 
 
@@ -184,7 +186,10 @@ def main(arguments: list[str] | None = None) -> int:
             log.unlink(missing_ok=True)
             with output_to(log) as console:
                 replay(home, scenario, keep=options.keep, console=console)
-    except (ScenarioError, LakeInUse, OSError) as problem:
+    except FileNotFoundError as problem:
+        problems.print(f"there is no file {problem.filename}; give SCENARIO=path", style="red", markup=False)
+        return 2
+    except (ScenarioError, LakeInUse, ObjectFileError, OSError) as problem:
         problems.print(str(problem), style="red", markup=False)
         return 2
     except ReplayFailed as problem:

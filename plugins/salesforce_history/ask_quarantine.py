@@ -75,8 +75,8 @@ def replayed(manifest: ReplayManifest, object_file: ObjectFile) -> str:
     if not manifest.logged:
         return f"{said} The log had them already, so the history stays as it is."
     return (
-        f"{said} The next run of {object_file.dag_id} publishes them in {object_file.dimension}; to publish them "
-        f"now: airflow dags trigger {object_file.dag_id}"
+        f"{said} The next run of {object_file.dag_id} publishes them in {object_file.dimension}; trigger one to have "
+        "them now (on a laptop: make run KEEP=1 SCENARIO=… with later events, or the form of make up)."
     )
 
 
