@@ -105,8 +105,8 @@ def _take_over(home: AirflowHome, dags: dict[str, tuple[ObjectFile, DAG]], runs:
         past = [run for run in runs if watermark and run.end <= watermark]
         if watermark and past:
             console.print(
-                f"[yellow]{dag.dag_id} has read everything up to {watermark:%Y-%m-%d %H:%M}: of these "
-                f"intervals {len(past)} before it. What the scenario adds there is seen by the next full refresh, which "
+                f"[yellow]{dag.dag_id} has read everything up to {watermark:%Y-%m-%d %H:%M}; intervals that lie before "
+                f"it: {len(past)} of {len(runs)}. What the scenario adds there is seen by the next full refresh, which "
                 "an event with op refresh asks for.[/]"
             )
 

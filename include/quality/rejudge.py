@@ -43,6 +43,11 @@ _NOT_LOADED = "the object was never loaded: the first load reads every record as
 _UNREADABLE = (ValueError, KeyError, TypeError, UnexpectedSchema)
 
 
+#: How the batch of a replayed record is called, before its run's id. The dbt project knows the word: a batch of its own
+#: is consumed by itself, though the run's other records have been for long.
+REPLAYED = "replayed "
+
+
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
     """What is to be said of one row of the quarantine now.
@@ -158,7 +163,7 @@ class Rejudgement:
             noun=self._object_file.noun,
             object=self._object_file.object,
             org_id=origin.org_id,
-            run_id=origin.run_id,
+            run_id=f"{REPLAYED}{origin.run_id}",
             # It starts where it ends: a watermark before that leaves a gap, and any other is past it already.
             window=Window(start=end, end=end, kind="manual", full_refresh=False, reason="replay of the quarantine"),
             fields=tuple(

@@ -277,9 +277,9 @@ def test_a_batch_that_lost_one_observation_and_gained_another_is_consumed_again(
     """What an erasure and a replay do to it before dbt runs: as many observations as before."""
     lake = history_lake
     first, second = lake.observation("005A", "2026-01-01"), lake.observation("005B", "2026-01-01")
-    lake.log(first, second, run="run", at="2026-06-01 06:00")
+    lake.log(first, second, run="replayed run", at="2026-06-01 06:00")
     lake.history()
     lake.catalog.load_table("sf_raw.sf_user_changes").delete("id = '005A'")
-    lake.log(lake.observation("005C", "2026-01-01"), run="run", at="2026-06-01 06:00")
+    lake.log(lake.observation("005C", "2026-01-01"), run="replayed run", at="2026-06-01 06:00")
     lake.history()
     assert {row["user_id"] for row in lake.versions()} >= {"005B", "005C"}

@@ -4,11 +4,12 @@
     told later is what was merged from them, even if somebody else builds them anew meanwhile.
 
     A batch is one extraction attempt (_extraction_run_id, _extracted_at). It is pending unless the ledger has it with
-    the same number of observations and the same content, so what was consumed is known exactly, in whatever order
-    batches arrive, and though an erasure took one observation away and a replay brought another one in. A record is
-    touched if a pending batch observed it; all are when the dimension is rebuilt.
+    the same number of observations, so what was consumed is known exactly, in whatever order batches arrive. What was
+    replayed from the quarantine is in batches of its own, the only ones that may lose one observation (to an erasure)
+    and gain another: of these the content is compared as well. A record is touched if a pending batch observed it; all
+    are when the dimension is rebuilt.
 
-    Only three columns are read for the whole log; whole rows only of the touched records. -#}
+    Only the two columns of the batch are read for the whole log; whole rows only of the touched records. -#}
 {% macro scd2_observations(noun, log, ledger) -%}
     {%- set object = sf_object(noun) -%}
     {%- set everything = scd2_everything_is_touched(object.dimension) -%}
@@ -17,8 +18,18 @@ with batches as (
         _extraction_run_id,
         _extracted_at,
         count(*) as observations,
+        cast(0 as bigint) as content
+    from {{ log }}
+    where _extraction_run_id not like 'replayed %'
+    group by _extraction_run_id, _extracted_at
+    union all
+    select
+        _extraction_run_id,
+        _extracted_at,
+        count(*) as observations,
         {{ scd2_batch_content() }} as content
     from {{ log }}
+    where _extraction_run_id like 'replayed %'
     group by _extraction_run_id, _extracted_at
 ),
 
@@ -99,7 +110,10 @@ with consumed as (
         _extraction_run_id,
         _extracted_at,
         count(*) as observations,
-        {{ scd2_batch_content() }} as content
+        case
+            when _extraction_run_id like 'replayed %' then {{ scd2_batch_content() }}
+            else cast(0 as bigint)
+        end as content
     from {{ changes }}
     where is_pending and _build = '{{ build }}'
     group by _extraction_run_id, _extracted_at
@@ -121,8 +135,8 @@ where ledger._extraction_run_id is null
 {%- endmacro %}
 
 
-{#- One number for what a batch's observations say, besides how many they are: the sum of 32 bits of each row's hash,
-    which an engine adds up in whatever order. -#}
+{#- One number for what the observations of a replayed batch say, besides how many they are: the sum of 32 bits of each
+    row's hash, which an engine adds up in whatever order. -#}
 {% macro scd2_batch_content() -%}
     cast(sum({{ hex_bigint('_row_hash', 8) }}) as bigint)
 {%- endmacro %}

@@ -132,7 +132,7 @@ def test_a_replayed_record_is_logged_at_its_place_as_if_it_had_been_accepted(
     assert same_but_for_runs(lake.log()) == same_but_for_runs(calm.log())
     assert same_but_for_runs(lake.rows("sf_user")) == same_but_for_runs(calm.rows("sf_user"))
     batch = {(row["_extraction_run_id"], row["_window_end"]) for row in lake.log(2)}
-    assert batch == {("lake_1", NOON + timedelta(hours=1))}
+    assert batch == {("replayed lake_1", NOON + timedelta(hours=1))}
 
 
 def test_a_second_replay_commits_nothing(lake: Lake) -> None:
