@@ -140,7 +140,7 @@ def test_what_was_removed_is_recorded_without_the_data(erasing_lake: Any) -> Non
     forget(erasing_lake, HER[:15], user(99))
     hers, nobodys = sorted(register(erasing_lake), key=lambda row: -row["changes_rows"])
     assert hers == {
-        "object": "User",
+        "object": "user",
         "id_digest": id_digest(ORG, HER),
         "requested_at": NOW,
         "completed_at": NOW,
