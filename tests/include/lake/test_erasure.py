@@ -28,7 +28,7 @@ MARK = "Zzyzx Marker"
 HER = "005000000000007AAA"
 ORG = "00D000000000001AAA"
 PLACES = ("changes", "mirror", "quarantine", "dimension", "snapshot")
-STEPS = ("recorded", "staged", *PLACES, *(f"expired {place}" for place in PLACES), "completed")
+STEPS = ("recorded", "staged", *PLACES, *(f"expired {place}" for place in PLACES), "looked again", "completed")
 
 
 class Crash(Exception):
