@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from include.lake import erased
+from include.flow import Flow, StagedFilesGone
+from include.lake import erased, expiry, row_removal
 from include.lake.erased import read_erased, record_request
 from include.lake.known_fields import read_known_fields, remember_fields
 from include.lake.turn import give_back_turn, take_turn
+from include.quality import quarantine_table
+from include.quality.listing import list_quarantine
+from include.staging import forgetting, store
+from include.staging.forgetting import forget_rows
 from include.staging.known_field import KnownField
-from tests.include.lake.test_erasure import HER, NOW, ORG, erasing_lake, fill, forget, people, register
+from tests.include.lake.test_erasure import (
+    HER,
+    NOW,
+    ORG,
+    erasing_lake,
+    fill,
+    forget,
+    people,
+    register,
+    user,
+)
 
 __all__ = ["erasing_lake"]
 
@@ -117,3 +133,120 @@ def test_the_run_whose_turn_it_is_and_who_is_alone_complete_it(erasing_lake: Any
     take_turn(erasing_lake.catalog, erasing_lake.tables, run_id="scheduled__1", goes_on=lambda _: True)
     assert forget(erasing_lake, **settings).held_up == ""
     assert register(erasing_lake)[0]["completed_at"] == NOW
+
+
+def test_two_erasures_at_once_both_come_to_their_end(erasing_lake: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(erasing_lake)
+    real = row_removal.read_file
+
+    def overtaken(*args: Any, **kwargs: Any) -> Any:
+        monkeypatch.setattr(row_removal, "read_file", real)
+        forget(erasing_lake, user(4), alone=False)
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(row_removal, "read_file", overtaken)
+    forget(erasing_lake, alone=False)
+    assert [row["completed_at"] for row in register(erasing_lake)] == [NOW, NOW]
+    assert not {HER, user(4)} & set(erasing_lake.mirror())
+
+
+@pytest.mark.parametrize("asks", ["replay", "list"])
+def test_an_erasure_beside_whoever_reads_the_quarantine(
+    erasing_lake: Any, asks: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(erasing_lake)
+    real = quarantine_table.read_file
+
+    def overtaken(*args: Any, **kwargs: Any) -> Any:
+        monkeypatch.setattr(quarantine_table, "read_file", real)
+        forget(erasing_lake, alone=False)
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(quarantine_table, "read_file", overtaken)
+    where: dict[str, Any] = {"object_file": erasing_lake.object_file, "environment": erasing_lake.environment}
+    if asks == "replay":
+        assert Flow(catalog=erasing_lake.catalog, **where).replay_quarantine().unplaceable == 2
+    else:
+        assert len(list_quarantine(catalog=erasing_lake.catalog, **where).entries) == 2
+
+
+_IDS = pa.schema([("id", pa.string())])
+
+
+def staged_ids(folder: Path, *ids: str) -> list[str]:
+    return store.write_parquet(str(folder), [pa.table({"id": list(ids)}, schema=_IDS)], _IDS, "rows")
+
+
+def hers(batch: pa.RecordBatch) -> pa.Array:
+    return pc.equal(batch.column("id"), HER)
+
+
+def test_two_that_forget_at_once_do_not_fail_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    uris = staged_ids(tmp_path / "run", HER, user(1))
+    real = forgetting.pq.ParquetWriter
+
+    def overtaken(*args: Any, **kwargs: Any) -> Any:
+        monkeypatch.setattr(forgetting.pq, "ParquetWriter", real)
+        forget_rows(str(tmp_path), hers)
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(forgetting.pq, "ParquetWriter", overtaken)
+    forget_rows(str(tmp_path), hers)
+    assert [batch.column("id").to_pylist() for batch in store.read_batches(uris)] == [[user(1)]]
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["rows-00000.parquet"]
+
+
+def test_what_is_gone_while_staged_files_are_gone_through_is_gone(tmp_path: Path) -> None:
+    for number in range(3):
+        staged_ids(tmp_path / f"run{number}", HER)
+
+    def chosen(batch: pa.RecordBatch) -> pa.Array:
+        for number in range(3):
+            store.remove(str(tmp_path / f"run{number}"))
+        return hers(batch)
+
+    forget_rows(str(tmp_path), chosen)
+    assert list(tmp_path.rglob("*.parquet")) == []
+
+
+def test_a_file_that_an_erasure_met_half_written_makes_the_task_write_again(erasing_lake: Any) -> None:
+    flow = Flow(
+        object_file=erasing_lake.object_file, environment=erasing_lake.environment, catalog=erasing_lake.catalog
+    )
+    folder = erasing_lake.folder / "staging" / "sf_user" / "run" / "extract"
+
+    def batches() -> Any:
+        yield pa.table({"id": [user(1)]}, schema=_IDS)
+        forget(erasing_lake, org_id=ORG)
+        yield pa.table({"id": [user(2)]}, schema=_IDS)
+
+    known = flow.erased(ORG)
+    uris = store.write_parquet(str(folder), batches(), _IDS, "rows")
+    with pytest.raises(StagedFilesGone, match=r"sf_user: 1 of 1 staged files are gone, for example .*rows-00000"):
+        flow._forget_since(known, str(folder), uris)
+
+
+def test_a_crash_in_the_expiry_leaves_every_property_as_it_was(
+    erasing_lake: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(erasing_lake)
+    before = erasing_lake.table("changes").properties["write.metadata.previous-versions-max"]
+
+    class Death(BaseException):
+        pass
+
+    real = expiry._delete
+
+    def die(table: Any, names: Any) -> int:
+        if any("metadata.json" in name for name in names):
+            raise Death
+        return real(table, names)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(expiry, "_delete", die)
+        with pytest.raises(Death):
+            forget(erasing_lake)
+    assert erasing_lake.table("changes").properties["write.metadata.previous-versions-max"] == before == "50"
+    forget(erasing_lake)
+    folder = erasing_lake.folder / "warehouse" / "sf_raw" / "sf_user_changes" / "metadata"
+    assert len(list(folder.glob("*.metadata.json"))) == 1
