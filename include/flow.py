@@ -41,6 +41,10 @@ log = logging.getLogger(__name__)
 JOBS = "_bulk_jobs"
 
 
+class StagedFilesGone(RuntimeError):
+    """What a step has just staged is not there any more. Another attempt writes it again."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Flow:
     """The steps for one object in one environment.
@@ -140,7 +144,7 @@ class Flow:
             polling=polling,
             keep=erased.without if erased else None,
         )
-        self._forget_since(erased, folder)
+        self._forget_since(erased, folder, manifest.files)
         return manifest
 
     def validate(self, extraction: ExtractionManifest) -> ValidationManifest:
@@ -165,7 +169,7 @@ class Flow:
             quarantined_at=datetime.now(UTC),
             erased=lambda: self.erased(org_id),
         )
-        self._forget_since(erased, folder)
+        self._forget_since(erased, folder, (*result.manifest.files, *result.manifest.present_files))
         return result.gate()
 
     def replay_quarantine(self) -> ReplayManifest:
@@ -247,14 +251,20 @@ class Flow:
             org_id=org_id,
         )
 
-    def _forget_since(self, known: ErasedIds, folder: str) -> None:
+    def _forget_since(self, known: ErasedIds, folder: str, files: Sequence[str]) -> None:
         """Whoever was recorded as erased while a step wrote its files is taken out of them by the step itself.
 
-        The erasure may have looked before the files were there.
+        The erasure may have looked before the files were there. One that it met half written is gone.
         """
         now = self.erased(known.org_id)
         if now.digests != known.digests:
             forget_rows(folder, lambda batch: now.among(batch.column("id")))
+        if gone := [uri for uri in files if not store.exists(uri)]:
+            raise StagedFilesGone(
+                f"{self.object_file.table}: {len(gone)} of {len(files)} staged files are gone, for example {gone[0]}: "
+                "an erasure met them half written. The task's next attempt writes them again; clear the task if it has "
+                "no attempt left."
+            )
 
     def staging_folder(self, run_id: str, *, step: str) -> str:
         """Where a run stages the files of one of its steps.

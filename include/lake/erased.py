@@ -15,12 +15,14 @@ from typing import Any
 
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
-from pyiceberg.exceptions import CommitFailedException, NoSuchNamespaceError, NoSuchTableError, ValidationException
-from pyiceberg.expressions import And, BooleanExpression, In
-from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError
+from pyiceberg.table import Table
 
-from include.lake.data_files import equal_to
+from include.lake.conflicts import again_on_conflict
+from include.lake.data_files import write_files
 from include.lake.layout import NEW_TABLE, bring_up_to_date
+from include.lake.one_commit import commit_once
+from include.lake.tables import arrow_schema
 from include.salesforce.ids import to_18
 
 TABLE = "erasures"
@@ -38,13 +40,6 @@ SCHEMA = pa.schema(
         ("run_id", pa.string()),
         *((f"{place}_rows", pa.int64()) for place in PLACES),
     ]
-)
-
-_again = retry(
-    retry=retry_if_exception_type((CommitFailedException, ValidationException)),
-    stop=stop_after_attempt(8),
-    wait=wait_random_exponential(multiplier=0.1, max=5),
-    reraise=True,
 )
 
 
@@ -135,7 +130,8 @@ def read_erased(catalog: Catalog, namespace: str, *, object_name: str, org_id: s
     :param object_name: API name of the object.
     :param org_id: 18-character id of the org.
     """
-    return ErasedIds(org_id, frozenset(row["id_digest"] for row in _rows(catalog, namespace, object_name)))
+    rows = _of(object_name, _rows(_find(catalog, namespace)))
+    return ErasedIds(org_id, frozenset(row["id_digest"] for row in rows))
 
 
 def unfinished(catalog: Catalog, namespace: str, *, object_name: str) -> frozenset[str]:
@@ -145,11 +141,11 @@ def unfinished(catalog: Catalog, namespace: str, *, object_name: str) -> frozens
     :param namespace: of the operations tables.
     :param object_name: API name of the object.
     """
-    rows = _rows(catalog, namespace, object_name)
+    rows = _of(object_name, _rows(_find(catalog, namespace)))
     return frozenset(row["id_digest"] for row in rows if row["completed_at"] is None)
 
 
-@_again
+@again_on_conflict
 def record_request(
     catalog: Catalog, namespace: str, *, object_name: str, digests: Sequence[str], run_id: str, requested_at: datetime
 ) -> frozenset[str]:
@@ -163,16 +159,17 @@ def record_request(
     catalog.create_namespace_if_not_exists(namespace)
     table = catalog.create_table_if_not_exists(f"{namespace}.{TABLE}", schema=SCHEMA, properties=NEW_TABLE)
     bring_up_to_date(table, "erasures")
-    known = {row["id_digest"] for row in _rows(catalog, namespace, object_name)}
+    rows = _rows(table)
+    known = {row["id_digest"] for row in _of(object_name, rows)}
     fresh = [digest for digest in digests if digest not in known]
     if fresh:
         nothing: dict[str, Any] = {f"{place}_rows": 0 for place in PLACES}
-        row = {"object": object_name, "requested_at": requested_at, "run_id": run_id, **nothing}
-        table.append(pa.Table.from_pylist([{**row, "id_digest": digest} for digest in fresh], SCHEMA))
+        row = {"object": object_name.lower(), "requested_at": requested_at, "run_id": run_id, **nothing}
+        _replace(table, [*rows, *({**row, "id_digest": digest} for digest in fresh)])
     return frozenset(fresh)
 
 
-@_again
+@again_on_conflict
 def record_progress(
     catalog: Catalog,
     namespace: str,
@@ -192,23 +189,38 @@ def record_progress(
     touched = completed.union(*removed.values())
     if not touched:
         return
-    rows = []
-    for row in _rows(catalog, namespace, object_name):
+    table = catalog.load_table(f"{namespace}.{TABLE}")
+    rows = _rows(table)
+    for row in _of(object_name, rows):
         if row["id_digest"] in touched:
             for place, counts in removed.items():
                 row[f"{place}_rows"] = (row[f"{place}_rows"] or 0) + counts[row["id_digest"]]
             if row["id_digest"] in completed:
                 row["completed_at"] = row["completed_at"] or completed_at
-            rows.append(row)
-    mine: BooleanExpression = In("id_digest", sorted(touched))  # type: ignore[misc, call-arg]
-    table = catalog.load_table(f"{namespace}.{TABLE}")
-    table.overwrite(pa.Table.from_pylist(rows, SCHEMA), overwrite_filter=And(equal_to("object", object_name), mine))
+    _replace(table, rows)
 
 
-def _rows(catalog: Catalog, namespace: str, object_name: str) -> list[dict[str, Any]]:
+def _find(catalog: Catalog, namespace: str) -> Table | None:
     try:
-        table = catalog.load_table(f"{namespace}.{TABLE}")
+        return catalog.load_table(f"{namespace}.{TABLE}")
     except (NoSuchTableError, NoSuchNamespaceError):
-        return []
-    rows: list[dict[str, Any]] = table.scan(row_filter=equal_to("object", object_name)).to_arrow().to_pylist()
+        return None
+
+
+def _rows(table: Table | None) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = table.scan().to_arrow().to_pylist() if table is not None else []
     return rows
+
+
+def _of(object_name: str, rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Salesforce does not tell `user` from `User`, and neither must who was erased depend on it."""
+    return [row for row in rows if row["object"].lower() == object_name.lower()]
+
+
+def _replace(table: Table, rows: list[dict[str, Any]]) -> None:
+    """In one file, which stays one. A conflict is planned again by the callers, so that nobody is recorded twice."""
+    commit_once(
+        table,
+        added=write_files(table, pa.Table.from_pylist(rows, arrow_schema(table))),
+        removed=[task.file for task in table.scan().plan_files()],
+    )

@@ -30,6 +30,7 @@ from include.lake.erased import canonical_ids, id_digest, record_progress, recor
 from include.lake.expiry import Expired, expire_history, refuse_held_history, written_at
 from include.lake.names import RawTables
 from include.lake.row_removal import REMOVAL, Removal, Wanted, remove_rows
+from include.lake.turn import who_has_the_turn
 from include.lake.watermark import (
     APPLIED_CHANGES_SNAPSHOT,
     ERASURE,
@@ -69,6 +70,7 @@ class ErasureReport:
     :param repeated: digests among them that had been erased before.
     :param removed: place (a table, or `staged files`) → rows removed by digest.
     :param expired: table → what is gone of its history.
+    :param held_up_by: the run that was at the history at the end; while there is one, the erasure is not completed.
     """
 
     object: str
@@ -77,11 +79,24 @@ class ErasureReport:
     repeated: frozenset[str] = frozenset()
     removed: dict[str, Counter[str]] = field(default_factory=dict)
     expired: dict[str, Expired] = field(default_factory=dict)
+    held_up_by: str | None = None
 
     @property
     def unknown(self) -> tuple[str, ...]:
         """Digests of which nothing was found. They are recorded all the same: they will never come in."""
         return tuple(one for one in self.digests if not any(counts[one] for counts in self.removed.values()))
+
+    @property
+    def held_up(self) -> str:
+        """Why the erasure is not completed, and what to do; nothing if it is."""
+        if self.held_up_by is None:
+            return ""
+        return (
+            f"Not completed: run {self.held_up_by} is at the history of {self.object}, and may publish what it read "
+            "before. What there is was removed, and nothing new comes in. Ask again when that run has ended. Should it "
+            "have ended without giving its turn back, let the next run end first; or give --alone, if nobody writes to "
+            "the lake."
+        )
 
 
 def erase(
@@ -162,25 +177,50 @@ class _Erasure:
         self._record(run_id, erased_at)
         self.on_step("recorded")
         self._note("staged", "staged files", self._staged())
+        self.on_step("staged")
         self._remove("changes", tables.changes, lambda table: self._raw(table, properties=self.fence))
+        self.on_step("changes")
         self._remove("mirror", tables.mirror, self._mirror)
+        self.on_step("mirror")
         self._remove(
             "quarantine",
             tables.quarantine,
             lambda table: self._raw(table, texts=_TEXTS, properties=self.fence),
         )
-        column = self.object_file.dimension_column("Id")
-        for place, name in (("dimension", tables.dimension), ("snapshot", tables.snapshot)):
-            self._remove(place, name, lambda table: remove_rows(table, self.wanted, column=column, everywhere=True))
+        self.on_step("quarantine")
+        for place, name in self._published().items():
+            self._remove(place, name, self._curated)
+            self.on_step(place)
         for place, name in self._places().items():
             self._expire(place, name)
-        self._progress({}, completed=self.report.digests, completed_at=erased_at)
-        self.on_step("completed")
+            self.on_step(f"expired {place}")
+        self._look_again(run_id)
+        if self.report.held_up:
+            log.warning("%s", self.report.held_up)
+        else:
+            self._progress({}, completed=self.report.digests, completed_at=erased_at)
+            self.on_step("completed")
         return self.report
 
+    def _look_again(self, run_id: str) -> None:
+        """Remove what a run has published since that had read the log before.
+
+        The turn is asked for first. Whoever had it before has published by then; whoever takes it later reads a log
+        without the erased.
+        """
+        holder = None if self.alone else who_has_the_turn(self.catalog, self.tables)
+        self.report.held_up_by = holder if holder != run_id else None
+        for place, name in self._published().items():
+            if self._remove(place, name, self._curated):
+                self._expire(place, name)
+        self.on_step("looked again")
+
     def _places(self) -> dict[str, str]:
-        names = ("changes", "mirror", "quarantine", "dimension", "snapshot")
-        return {name: getattr(self.tables, name) for name in names}
+        names = ("changes", "mirror", "quarantine")
+        return {name: getattr(self.tables, name) for name in names} | self._published()
+
+    def _published(self) -> dict[str, str]:
+        return {"dimension": self.tables.dimension, "snapshot": self.tables.snapshot}
 
     def _record(self, run_id: str, erased_at: datetime) -> None:
         namespace, asked = self.environment.operations_namespace, self.report.digests
@@ -222,12 +262,21 @@ class _Erasure:
             properties[APPLIED_CHANGES_SNAPSHOT] = str(head)
         return remove_rows(table, self.wanted, column="id", properties=properties, unmoved=STATE_PROPERTIES)
 
-    def _remove(self, place: str, name: str, remove: Callable[[Table], Removal]) -> None:
+    def _curated(self, table: Table) -> Removal:
+        return remove_rows(table, self.wanted, column=self.object_file.dimension_column("Id"), everywhere=True)
+
+    def _remove(self, place: str, name: str, remove: Callable[[Table], Removal]) -> bool:
+        """Whether the table has a history now."""
+
+        history = False
+
         def once() -> Removal | None:
+            nonlocal history
             table = self._load(name)
             if table is None:
                 return None
             removal = remove(table)
+            history = len(table.snapshots()) > 1
             if place in ("changes", "mirror", "quarantine"):
                 self.fenced_at[place] = written_at(table)
             return removal
@@ -236,7 +285,7 @@ class _Erasure:
         if removal is not None:
             log.info("%s: %d rows removed, %d files written anew", name, removal.rows.total(), removal.files)
             self._note(place, name, removal.rows)
-        self.on_step(place)
+        return history
 
     def _expire(self, place: str, name: str) -> None:
         def once() -> Expired | None:
@@ -250,15 +299,16 @@ class _Erasure:
         expired = self._insisting(name, once)
         if expired is not None:
             log.info("%s: %d old snapshots expired, %d files deleted", name, expired.snapshots, expired.files)
-            self.report.expired[name] = expired
-        self.on_step(f"expired {place}")
+            before_this = self.report.expired.get(name, Expired(snapshots=0, files=0))
+            self.report.expired[name] = Expired(
+                snapshots=before_this.snapshots + expired.snapshots, files=before_this.files + expired.files
+            )
 
     def _note(self, place: str, name: str, rows: Counter[str]) -> None:
         counts = Counter({self.digest_of[identity]: count for identity, count in rows.items()})
-        self.report.removed[name] = counts
-        self._progress({place: counts})
-        if place == "staged":
-            self.on_step(place)
+        self.report.removed[name] = self.report.removed.get(name, Counter()) + counts
+        if counts:
+            self._progress({place: counts})
 
     def _progress(
         self, removed: dict[str, Counter[str]], *, completed: Iterable[str] = (), completed_at: datetime | None = None
@@ -282,7 +332,8 @@ class _Erasure:
         for attempt in range(1, self.attempts + 1):
             try:
                 return act()
-            except (CommitFailedException, ValidationException) as conflict:
+            # Another erasure has deleted what was there when the table was loaded.
+            except (CommitFailedException, ValidationException, FileNotFoundError) as conflict:
                 log.info("%s: attempt %d met another writer: %s", name, attempt, conflict)
                 if attempt == self.attempts:
                     raise ErasureContended(

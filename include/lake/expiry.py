@@ -22,8 +22,6 @@ from include.staging.store import open_location
 
 log = logging.getLogger(__name__)
 
-_KEPT_VERSIONS = "write.metadata.previous-versions-max"
-
 
 class HistoryHeld(RuntimeError):
     """A branch or tag holds an old snapshot, so that it cannot be expired."""
@@ -68,6 +66,7 @@ def expire_history(table: Table, *, unreferenced_before: datetime | None) -> Exp
     gone = 0
     for names in _files(table, table.snapshots()):
         gone += _delete(table, [name for name in sorted(names) if _path(name) not in kept])
+    # By name: the list of earlier metadata files goes on naming some of them, and no more than that.
     superseded = {entry.metadata_file for entry in table.metadata.metadata_log}
     before = table.metadata_location
     _expire(table, [one.snapshot_id for one in old])
@@ -127,17 +126,9 @@ def _delete(table: Table, names: Iterable[str]) -> int:
 
 
 def _expire(table: Table, snapshot_ids: list[int]) -> None:
-    """Forget the snapshots, and the list of earlier metadata files with them."""
-    remembered = table.properties.get(_KEPT_VERSIONS)
-    with table.transaction() as transaction:
-        transaction.set_properties({_KEPT_VERSIONS: "1"})
-        if snapshot_ids:
+    if snapshot_ids:
+        with table.transaction() as transaction:
             ExpireSnapshots(transaction).by_ids(snapshot_ids).commit()
-    with table.transaction() as transaction:
-        if remembered is None:
-            transaction.remove_properties(_KEPT_VERSIONS)
-        else:
-            transaction.set_properties({_KEPT_VERSIONS: remembered})
 
 
 def _delete_unreferenced(table: Table, before: datetime) -> int:

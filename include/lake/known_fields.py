@@ -17,7 +17,7 @@ from pyiceberg.schema import Schema
 from pyiceberg.types import NestedField, StringType, TimestamptzType
 
 from include.lake.conflicts import again_on_conflict
-from include.lake.data_files import equal_to, write_files
+from include.lake.data_files import write_files
 from include.lake.one_commit import commit_once
 from include.lake.tables import ensure_namespace, ensure_table
 from include.staging.known_field import KnownField
@@ -54,7 +54,8 @@ def read_known_fields(catalog: Catalog, namespace: str, object_name: str) -> dic
         table = catalog.load_table(f"{namespace}.{TABLE}")
     except (NoSuchTableError, NoSuchNamespaceError):
         return {}
-    return _fields(table.scan(row_filter=equal_to("object", object_name)).to_arrow())
+    everything = table.scan().to_arrow()
+    return _fields(everything.filter(_about(everything, object_name)))
 
 
 @again_on_conflict
@@ -75,12 +76,13 @@ def remember_fields(
     ensure_namespace(catalog, namespace)
     table = ensure_table(catalog, f"{namespace}.{TABLE}", "known_fields", SCHEMA)
     everything = table.scan().to_arrow().cast(_ARROW)
-    before = _fields(everything.filter(pc.equal(everything.column("object"), object_name)))
+    about = _about(everything, object_name)
+    before = _fields(everything.filter(about))
     after = look(before)
     if after == before:
         return False
     ours = pa.Table.from_pylist([{"object": object_name, **asdict(known)} for known in after.values()], _ARROW)
-    others = everything.filter(pc.not_equal(everything.column("object"), object_name))
+    others = everything.filter(pc.invert(about))
     # A few hundred rows an object: they are one file, and stay one.
     commit_once(
         table,
@@ -89,6 +91,11 @@ def remember_fields(
     )
     log.info("%s: %d fields are known now", object_name, ours.num_rows)
     return True
+
+
+def _about(rows: pa.Table, object_name: str) -> pa.ChunkedArray:
+    """Which rows are an object's, however its file spells it."""
+    return pc.equal(pc.utf8_lower(rows.column("object")), object_name.lower())
 
 
 def _fields(rows: pa.Table) -> dict[str, KnownField]:

@@ -15,6 +15,7 @@ from pyiceberg.catalog import Catalog
 
 from include.config.environment import Environment
 from include.config.object_file import ObjectFile
+from include.lake.conflicts import again_if_gone
 from include.lake.data_files import SortedIds
 from include.lake.names import RawTables
 from include.lake.placement import locate
@@ -83,6 +84,7 @@ class Listing:
         return dict(Counter(kind for entry in waiting for kind in kinds_of(entry.reasons)).most_common())
 
 
+@again_if_gone
 def list_quarantine(*, catalog: Catalog, object_file: ObjectFile, environment: Environment) -> Listing:
     """Say what is in an object's quarantine, and what would become of it now. Writes nothing.
 

@@ -230,5 +230,5 @@ def _mark(table: Table, marked: Collection[bytes], replayed_at: datetime) -> int
         discard(table, added)
         raise
     if removed:
-        commit_once(table, added=added, removed=removed)
+        commit_once(table, added=added, removed=removed, unmoved=(ERASURE,))
     return count

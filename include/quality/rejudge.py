@@ -218,6 +218,8 @@ class Rejudgement:
             for accepted in part.accepted:
                 for column, held in holders.items():
                     _note(held, accepted.records.column("id"), accepted.records.column(column))
+        if not any(holders.values()):
+            return
         for file in keyed_files(self._mirror):
             rows = read_file(self._mirror, file, ["id", "isdeleted", *unique])
             rows = rows.filter(pc.invert(rows.column("isdeleted").fill_null(False)))

@@ -17,6 +17,7 @@ from pyiceberg.catalog import Catalog
 
 from include.config.environment import Environment
 from include.config.object_file import ObjectFile
+from include.lake.conflicts import again_if_gone
 from include.lake.names import RawTables
 from include.lake.upsert import upsert
 from include.quality.quarantine import mark_replayed
@@ -24,6 +25,7 @@ from include.quality.quarantine_table import Origin, find_quarantine, fingerprin
 from include.quality.rejudge import Accepted, Rejudgement
 from include.salesforce.convert import schema_of
 from include.staging import store
+from include.staging.lifetime import LONGEST_RUN
 from include.staging.manifest import (
     ExtractionManifest,
     ExtractionStats,
@@ -34,6 +36,9 @@ from include.staging.manifest import (
 )
 
 log = logging.getLogger(__name__)
+
+#: What names of folders of replays begin with.
+_FOLDER = "replay-"
 
 
 def replay_quarantine(
@@ -49,11 +54,22 @@ def replay_quarantine(
     :raises UpsertContended: when other writers were faster every time.
     """
     tables = RawTables.of(object_file, environment)
-    quarantine = find_quarantine(catalog, tables.quarantine)
-    if quarantine is None:
+    if find_quarantine(catalog, tables.quarantine) is None:
         return ReplayManifest(table=tables.quarantine)
+    _remove_left_over(store.join(environment.staging_uri, object_file.table), replayed_at)
+    staged, done = _bring_in(catalog, object_file, environment)
+    marked = mark_replayed(catalog=catalog, table_name=tables.quarantine, marked=staged.marked, replayed_at=replayed_at)
+    return _told(tables.quarantine, staged, done, marked)
+
+
+@again_if_gone
+def _bring_in(
+    catalog: Catalog, object_file: ObjectFile, environment: Environment
+) -> tuple[_Staged, list[UpsertManifest]]:
+    tables = RawTables.of(object_file, environment)
+    quarantine = catalog.load_table(tables.quarantine)
     # A folder of its own: two replays at once must not remove each other's files.
-    folder = store.join(environment.staging_uri, object_file.table, f"replay-{uuid.uuid4().hex}")
+    folder = store.join(environment.staging_uri, object_file.table, f"{_FOLDER}{uuid.uuid4().hex}")
     staged = _Staged(folder=folder, object_file=object_file)
     try:
         judged = Rejudgement(quarantine=quarantine, catalog=catalog, tables=tables, object_file=object_file)
@@ -63,11 +79,16 @@ def replay_quarantine(
             for accepted in part.accepted:
                 staged.add(accepted)
                 staged.marked.update(fingerprints(part.rows.take(list(accepted.numbers))))
-        done = [upsert(catalog, object_file, environment, batch) for batch in staged.batches()]
+        return staged, [upsert(catalog, object_file, environment, batch) for batch in staged.batches()]
     finally:
         store.remove(folder)
-    marked = mark_replayed(catalog=catalog, table_name=tables.quarantine, marked=staged.marked, replayed_at=replayed_at)
-    return _told(tables.quarantine, staged, done, marked)
+
+
+def _remove_left_over(folder: str, now: datetime) -> None:
+    """A replay that was killed leaves its folder, with records in it. One that is still going on is younger."""
+    for name in store.find_folders(folder, _FOLDER, before=now - LONGEST_RUN):
+        log.info("%s was left by a replay that was killed; removed", name)
+        store.remove(name)
 
 
 @dataclass(kw_only=True)

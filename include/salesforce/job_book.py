@@ -14,7 +14,7 @@ import logging
 import random
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, BinaryIO
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
@@ -22,12 +22,11 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 from include.salesforce.client import SalesforceClient
 from include.salesforce.errors import ObjectMissing, SalesforceProblem, SourceUnavailable
 from include.staging import store
+from include.staging.lifetime import LONGEST_RUN
 from include.staging.manifest import ReadPlan
 
 log = logging.getLogger(__name__)
 
-#: How long a run can live (the DAG's `dagrun_timeout`): a job on record for longer has no reader any more.
-LONGEST_RUN = timedelta(hours=48)
 #: States of a job that does nothing any more.
 ENDED = frozenset({"JobComplete", "Failed", "Aborted"})
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import uuid
 from collections.abc import Callable
 
 import pyarrow as pa
@@ -36,10 +38,12 @@ def forget_rows(uri_folder: str, chosen: Chosen) -> list[pa.RecordBatch]:
     for info in filesystem.get_file_info(pafs.FileSelector(path, allow_not_found=True, recursive=True)):
         if info.type != pafs.FileType.File:
             continue
-        if info.path.endswith(_UNDER_WAY):
-            filesystem.delete_file(info.path)
-        elif info.path.endswith(_PARQUET):
-            removed += _forget_in(filesystem, info.path, chosen)
+        # Whoever works here too may have removed it, or the whole folder: what is gone need not be rewritten.
+        with contextlib.suppress(FileNotFoundError):
+            if info.path.endswith(_UNDER_WAY):
+                filesystem.delete_file(info.path)
+            elif info.path.endswith(_PARQUET):
+                removed += _forget_in(filesystem, info.path, chosen)
     return removed
 
 
@@ -50,17 +54,27 @@ def _forget_in(filesystem: pafs.FileSystem, path: str, chosen: Chosen) -> list[p
         log.warning("%s is no whole Parquet file (%s): an attempt was killed while it wrote. Removed.", path, broken)
         filesystem.delete_file(path)
         return []
-    if removed:
-        with (
-            filesystem.open_input_file(path) as source,
-            pq.ParquetFile(source) as parquet,
-            filesystem.open_output_stream(path + _UNDER_WAY) as sink,
-            pq.ParquetWriter(sink, parquet.schema_arrow, compression="snappy") as writer,
-        ):
-            for batch in parquet.iter_batches(batch_size=_BATCH_ROWS):
-                writer.write_batch(batch.filter(pc.invert(chosen(batch))))
-        filesystem.move(path + _UNDER_WAY, path)
+    while removed:
+        try:
+            _rewrite(filesystem, path, chosen)
+            break
+        except FileNotFoundError:  # a second one took this one's new file for a left-over, or the folder is gone
+            if filesystem.get_file_info(path).type != pafs.FileType.File:
+                break
     return removed
+
+
+def _rewrite(filesystem: pafs.FileSystem, path: str, chosen: Chosen) -> None:
+    under_way = f"{path}.{uuid.uuid4().hex}{_UNDER_WAY}"
+    with (
+        filesystem.open_input_file(path) as source,
+        pq.ParquetFile(source) as parquet,
+        filesystem.open_output_stream(under_way) as sink,
+        pq.ParquetWriter(sink, parquet.schema_arrow, compression="snappy") as writer,
+    ):
+        for batch in parquet.iter_batches(batch_size=_BATCH_ROWS):
+            writer.write_batch(batch.filter(pc.invert(chosen(batch))))
+    filesystem.move(under_way, path)
 
 
 def _find(filesystem: pafs.FileSystem, path: str, chosen: Chosen) -> list[pa.RecordBatch]:

@@ -10,6 +10,7 @@ import hashlib
 import logging
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 
 import pyarrow as pa
@@ -185,6 +186,26 @@ def find_files(uri_folder: str, name: str) -> list[str]:
         for info in found
         if info.type == pafs.FileType.File and info.base_name == name
     )
+
+
+def find_folders(uri_folder: str, prefix: str, *, before: datetime) -> list[str]:
+    """Folders right below another one whose name begins so, and in which nothing was written since.
+
+    :param uri_folder: where to look; not being there is fine.
+    :param prefix: what the names begin with.
+    :param before: the newest file, or the folder if there is none, is older than this (UTC).
+    """
+    filesystem, path = open_location(uri_folder)
+    found = []
+    for folder in filesystem.get_file_info(pafs.FileSelector(path, allow_not_found=True)):
+        if folder.type != pafs.FileType.Directory or not folder.base_name.startswith(prefix):
+            continue
+        inside = filesystem.get_file_info(pafs.FileSelector(folder.path, allow_not_found=True, recursive=True))
+        # S3 does not know when a folder was made.
+        written = [info.mtime for info in inside if info.type == pafs.FileType.File] or [folder.mtime]
+        if all(moment is not None and moment < before for moment in written):
+            found.append(join(uri_folder, folder.base_name))
+    return sorted(found)
 
 
 def _make_folder(filesystem: pafs.FileSystem, path: str) -> None:

@@ -16,7 +16,6 @@ from include.flow import Flow
 from include.lake.erased import InvalidIds, canonical_ids
 from include.lake.erasure import ErasureContended, ErasureReport, UnknownOrg
 from include.lake.expiry import HistoryHeld
-from include.lake.turn import who_has_the_turn
 from include.lake.watermark import ForeignOrg, read_lake_state
 from salesforce_history.connections import lake_catalog, salesforce_client
 
@@ -52,7 +51,7 @@ def answer_erase(options: argparse.Namespace, environment: Environment, object_f
     """Erase, after having asked.
 
     :param options: what was given.
-    :return: 0; 1 if the person at the terminal thought better of it.
+    :return: 0; 1 if the person at the terminal thought better of it, or a run holds the erasure up.
     """
     ids = canonical_ids(options.ids)
     if not (options.yes or _confirmed(len(ids), object_file)):
@@ -71,13 +70,7 @@ def answer_erase(options: argparse.Namespace, environment: Environment, object_f
     )
     console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH)
     render(report, environment, console)
-    if holder := who_has_the_turn(catalog, flow.tables):
-        console.print(
-            f"Run {holder} is at the history of {object_file.object} now, and may publish what it has read before. "
-            "Ask again when it has ended.",
-            style="bold",
-        )
-    return 0
+    return 1 if report.held_up else 0
 
 
 def _confirmed(count: int, object_file: ObjectFile) -> bool:
@@ -118,4 +111,6 @@ def render(report: ErasureReport, environment: Environment, console: Console) ->
     console.print(f"Recorded in {environment.operations_namespace}.erasures, by digest:")
     for digest in report.digests:
         console.print(f"  {digest}")
+    if report.held_up:
+        console.print(report.held_up, style="bold")
     console.print(f"Not covered: {_NOT_COVERED}. See docs/erasure.md.")

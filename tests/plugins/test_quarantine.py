@@ -16,10 +16,12 @@ from pyiceberg.catalog import Catalog
 
 from include.config.object_file import read_object_files
 from include.lake.layout import LAYOUT_VERSION
+from include.quality.listing import Entry, Listing
 from include.salesforce.window import RunRequest
 from include.staging.manifest import ReplayManifest, ValidationManifest
 from local.faults.bench import Bench
 from local.org.handle import start_org
+from salesforce_history import ask_quarantine
 from salesforce_history.ask import main as ask
 from salesforce_history.operators import REPLAY, IcebergUpsertOperator
 
@@ -160,3 +162,30 @@ def test_a_later_layout_fails_the_task_without_a_retry(bench: Bench, validation:
         change.set_properties({LAYOUT_VERSION: "3"})
     with pytest.raises(AirflowFailException, match="sf_user_changes has layout version 3"):
         upsert(validation)
+
+
+def test_what_a_terminal_or_a_spreadsheet_would_obey_is_spelled_out(capsys: pytest.CaptureFixture[str]) -> None:
+    nasty = ("\x1b]0;pwned\x07", "=cmd|' /C calc'!A0", "+1", "-1", "@a", "\t=1", "\r=1", "a\u202eb", "Zoë")
+    entries = tuple(
+        Entry(
+            identity=one, state="open", reasons=one, first_seen=SIX, last_seen=SIX, times_seen=1, note=one, record=one
+        )
+        for one in nasty
+    )
+    ask_quarantine._write_table(Listing(table="t", entries=entries))
+    shown = capsys.readouterr().out
+    assert "\\x1b]0;pwned\\x07" in shown
+    assert not {"\x1b", "\x07", "\t", "\r", "\u202e"} & set(shown)
+    ask_quarantine._write_csv(Listing(table="t", entries=entries))
+    ids = [row["id"] for row in csv.DictReader(io.StringIO(capsys.readouterr().out))]
+    assert ids == [
+        "\\x1b]0;pwned\\x07",
+        "'=cmd|' /C calc'!A0",
+        "'+1",
+        "'-1",
+        "'@a",
+        "'\\t=1",
+        "'\\r=1",
+        "a\\u202eb",
+        "Zoë",
+    ]

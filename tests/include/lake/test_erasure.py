@@ -16,8 +16,9 @@ from include.lake.erasure import ErasureReport, UnknownOrg, erase
 from include.lake.expiry import HistoryHeld
 from include.lake.upsert import upsert
 from include.lake.watermark import ForeignOrg
+from include.quality import quarantine as quarantine_module
 from include.quality.quarantine import write_quarantine
-from include.quality.quarantine_table import Origin
+from include.quality.quarantine_table import Origin, fingerprints
 from include.salesforce.ids import to_18
 from include.staging.store import write_parquet
 from tests.include.lake.remains import remains
@@ -27,7 +28,7 @@ MARK = "Zzyzx Marker"
 HER = "005000000000007AAA"
 ORG = "00D000000000001AAA"
 PLACES = ("changes", "mirror", "quarantine", "dimension", "snapshot")
-STEPS = ("recorded", "staged", *PLACES, *(f"expired {place}" for place in PLACES), "completed")
+STEPS = ("recorded", "staged", *PLACES, *(f"expired {place}" for place in PLACES), "looked again", "completed")
 
 
 class Crash(Exception):
@@ -139,7 +140,7 @@ def test_what_was_removed_is_recorded_without_the_data(erasing_lake: Any) -> Non
     forget(erasing_lake, HER[:15], user(99))
     hers, nobodys = sorted(register(erasing_lake), key=lambda row: -row["changes_rows"])
     assert hers == {
-        "object": "User",
+        "object": "user",
         "id_digest": id_digest(ORG, HER),
         "requested_at": NOW,
         "completed_at": NOW,
@@ -406,3 +407,28 @@ def test_account_keeps_its_rows_when_a_user_is_erased(make_lake: Callable[..., A
     forget(lake)
     erased = read_erased(lake.catalog, "sf_ops", object_name="Account", org_id=ORG)
     assert not erased
+
+
+def test_marking_what_was_replayed_beside_an_erasure_loses_no_row(
+    erasing_lake: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """She is not in the quarantine, so the erasure makes no snapshot there: only its property tells the marking."""
+    erasing_lake.run(people(erasing_lake), end=6)
+    quarantine(erasing_lake, [user(3)], run_id="rejecting")
+    rows = erasing_lake.table("quarantine").scan().to_arrow()
+    real = quarantine_module.commit_once
+
+    def overtaken(*args: Any, **kwargs: Any) -> Any:
+        monkeypatch.setattr(quarantine_module, "commit_once", real)
+        forget(erasing_lake)
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(quarantine_module, "commit_once", overtaken)
+    marked = quarantine_module.mark_replayed(
+        catalog=erasing_lake.catalog,
+        table_name=erasing_lake.tables.quarantine,
+        marked=set(fingerprints(rows)),
+        replayed_at=NOW,
+    )
+    now = erasing_lake.table("quarantine").scan().to_arrow().to_pylist()
+    assert (marked, [row["_replayed_at"] for row in now]) == (2, [NOW, NOW])

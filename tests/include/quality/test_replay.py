@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,7 +19,7 @@ from include.config.object_file import ObjectFile
 from include.flow import Flow
 from include.lake.schema_growth import UNSEEN
 from include.lake.watermark import LakeState
-from include.quality import replay
+from include.quality import rejudge, replay
 from include.quality.listing import Entry, Listing, list_quarantine
 from include.quality.validation import TooManyRejects
 from include.salesforce.convert import schema_of
@@ -440,3 +441,29 @@ def test_a_replay_does_not_bring_back_who_was_erased(lake: Lake, monkeypatch: py
     assert [row["id"] for row in lake.rows("sf_user_quarantine")] == [user_id(1)]
     assert user_id(2) not in {row["id"] for name in ("sf_user", "sf_user_changes") for row in lake.rows(name)}
     assert len(lake.log(1)) == 2
+
+
+@pytest.mark.parametrize(("age", "left"), [(timedelta(hours=49), False), (timedelta(hours=47), True)])
+def test_what_a_killed_replay_has_staged_goes_when_nobody_can_be_at_it(lake: Lake, age: timedelta, left: bool) -> None:
+    lake.run(at(0.5, 7, name=None), hour=1)
+    staging = Path(lake.environment.staging_uri) / STRICT.table
+    files = [staging / name / "000000" / "accepted-00000.parquet" for name in ("replay-0123", "scheduled__1")]
+    for file in files:
+        file.parent.mkdir(parents=True)
+        file.write_bytes(b"a person")
+        moment = (datetime.now(UTC) - age).timestamp()
+        os.utime(file, (moment, moment))
+    lake.replay()
+    assert [file.exists() for file in files] == [left, True]
+    store.remove(str(staging / "replay-0123"))
+
+
+def test_a_quarantine_without_a_fit_record_reads_nothing_of_the_mirror(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake.run(at(0.5, 7, name=None), hour=1)
+    read: list[Any] = []
+    monkeypatch.setattr(rejudge, "read_file", lambda *args: read.append(args))
+    strict = STRICT.model_copy(update={"unique": ("Id", "Name")})
+    assert lake.replay(strict).refused == 1
+    assert read == []

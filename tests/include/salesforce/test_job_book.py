@@ -14,8 +14,9 @@ from include.salesforce.bulk import Polling
 from include.salesforce.client import SalesforceClient
 from include.salesforce.errors import SalesforceProblem
 from include.salesforce.extraction import extract
-from include.salesforce.job_book import ENDED, LONGEST_RUN, JobBook
+from include.salesforce.job_book import ENDED, JobBook
 from include.salesforce.read_plan import make_read_plan
+from include.staging.lifetime import LONGEST_RUN
 from include.staging.manifest import ReadPlan
 from local.org.faults import JOBS, Answer, Drop, EndJob, Fault
 from local.org.handle import OrgHandle
