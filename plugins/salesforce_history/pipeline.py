@@ -8,6 +8,7 @@ from airflow.sdk import DAG, CronDataIntervalTimetable, TriggerRule
 
 from include.config.environment import Environment, current_environment
 from include.config.object_file import ObjectFile, read_object_files
+from include.staging.lifetime import LONGEST_RUN
 from salesforce_history.dbt_group import RebuildHistoryOperator, dbt_task_group
 from salesforce_history.operators import CheckSourceOperator, ExtractOperator, IcebergUpsertOperator, ValidateOperator
 from salesforce_history.params import pipeline_params
@@ -51,7 +52,7 @@ def build_pipeline(object_file: ObjectFile, environment: Environment) -> DAG:
         start_date=FIRST_INTERVAL,
         catchup=False,
         max_active_runs=1,
-        dagrun_timeout=timedelta(hours=48),
+        dagrun_timeout=LONGEST_RUN,
         params=pipeline_params(),
         tags=["salesforce", object_file.table, "scd2"],
         default_args={
