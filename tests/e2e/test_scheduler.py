@@ -116,6 +116,11 @@ class Airflow:
     def _is_over(self, path: str) -> bool:
         return bool(self.call("GET", path)["state"] == "success")
 
+    def scheduled_run(self) -> dict[str, Any]:
+        """The scheduled run; the DAG is switched on for it if need be."""
+        self.call("PATCH", f"dags/{DAG_ID}", json={"is_paused": False})
+        return self.wait(run_type="scheduled", count=1)[0]
+
     def explain(self, run: dict[str, Any]) -> str:
         """What became of each task of a run."""
         states = [f"{task['task_id']}={task['state']}" for task in self.tasks(run["dag_run_id"])]
@@ -175,11 +180,10 @@ def logged_runs(airflow: Airflow, kind: str) -> list[dict[str, str]]:
 
 def test_a_scheduled_run_a_trigger_with_params_and_a_backfill(airflow: Airflow) -> None:
     # Catchup is off: switching the DAG on runs the newest interval only, and on an empty lake it reads everything.
-    airflow.call("PATCH", f"dags/{DAG_ID}", json={"is_paused": False})
-    scheduled = airflow.wait(run_type="scheduled", count=1)
+    scheduled = airflow.scheduled_run()
     (first,) = logged_runs(airflow, "scheduled")
     assert (first["full_refresh"], first["rows_extracted"], first["observations_logged"]) == ("true", "20", "20")
-    assert first["window_end"] == scheduled[0]["data_interval_end"].replace("T", " ").removesuffix("Z")
+    assert first["window_end"] == scheduled["data_interval_end"].replace("T", " ").removesuffix("Z")
 
     # A person triggers with bounds and without a logical date.
     params = {"since": f"{DAY}T06:00:00Z", "until": f"{DAY}T12:00:00Z"}
@@ -228,7 +232,7 @@ CLEARED = (
     "validate",
     "upsert_raw",
     "take_turn",
-    "dbt_scd2.int_sf_user_changes.run",
+    "dbt_scd2.int_sf_user_changes_run",
     "dbt_scd2.int_sf_user_versions.run",
     "dbt_scd2.dim_sf_user_scd.run",
     "dbt_scd2.sf_user_snapshot_snapshot",
@@ -237,7 +241,7 @@ CLEARED = (
 
 
 def test_clearing_any_single_task_changes_nothing(airflow: Airflow) -> None:
-    (run,) = (run for run in airflow.runs() if run["run_type"] == "scheduled")
+    run = airflow.scheduled_run()
     known = {task["task_id"] for task in airflow.tasks(run["dag_run_id"])}
     before = lake_rows(airflow.home)
     for task_id in [*CLEARED, *(task for task in known if task.endswith("dbt_producer_watcher"))]:
