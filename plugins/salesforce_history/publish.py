@@ -84,9 +84,13 @@ class PublishMetricsOperator(ObjectOperator):
             **self._reading(context),
             **self._writing(context["ti"].xcom_pull(task_ids=self.upsert_task)),
         }
-        if published:
-            row |= self._versions(context, flow)
-        record_run(catalog, environment.operations_namespace, row)
+        known = self._published_before(context, flow) if published else None
+        if known is not None:
+            self.log.info("the run was published and recorded before; what it did then stays on record")
+            row = known
+        else:
+            row |= self._versions(context, flow) if published else {}
+            record_run(catalog, environment.operations_namespace, row)
         if not published:
             raise HistoryNotPublished(self._explain(failed, states))
         summary = {name: value for name, value in row.items() if isinstance(value, int) and not isinstance(value, bool)}
@@ -94,6 +98,15 @@ class PublishMetricsOperator(ObjectOperator):
             "%s: %s", self.object_file.object, ", ".join(f"{name} {value:,}" for name, value in summary.items())
         )
         return summary
+
+    def _published_before(self, context: Context, flow: Flow) -> dict[str, Any] | None:
+        """The row of a run that has ended and was cleared since: others have had their turn, so counting again would
+        tell what they did. None for a run that has its turn."""
+        run_id, namespace = context["run_id"], flow.environment.operations_namespace
+        if who_has_the_turn(flow.catalog, flow.tables) == run_id:
+            return None
+        known = read_run(flow.catalog, namespace, run_id=run_id, object_name=self.object_file.object)
+        return known if known and known["state"] == "success" else None
 
     def _explain(self, failed: list[str], states: dict[str, str]) -> str:
         touched = states.get(f"{self.dbt_group}.{self.object_file.dimension}.run") == "success"
@@ -109,13 +122,6 @@ class PublishMetricsOperator(ObjectOperator):
         )
 
     def _versions(self, context: Context, flow: Flow) -> dict[str, Any]:
-        """What the run did to the dimension. A run that was cleared after its end keeps what was counted then:
-        others have had their turn since."""
-        run_id, namespace = context["run_id"], flow.environment.operations_namespace
-        if who_has_the_turn(flow.catalog, flow.tables) != run_id:
-            known = read_run(flow.catalog, namespace, run_id=run_id, object_name=self.object_file.object)
-            if known and known["versions"] is not None:
-                return {column: known[column] for column in _VERSION_COLUMNS}
         counts = count_versions(
             flow.catalog,
             f"{flow.environment.curated_namespace}.{self.object_file.dimension}",
