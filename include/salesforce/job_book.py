@@ -204,6 +204,14 @@ class JobBook:
         return record
 
 
+def _abort(client: SalesforceClient, path: str, what: str) -> None:
+    try:
+        client.patch_json(path, {"state": "Aborted"}, what=what)
+    except SalesforceProblem as error:
+        # It may have ended since it was looked at, which Salesforce calls an error.
+        log.debug("%s: %s", what, error)
+
+
 def discard_job(client: SalesforceClient, job_id: str, *, ended: bool) -> bool:
     """Delete a job of ours; one that may still run is aborted first. That it cannot be done is logged, not raised.
 
@@ -215,7 +223,7 @@ def discard_job(client: SalesforceClient, job_id: str, *, ended: bool) -> bool:
     path, what = f"jobs/query/{job_id}", f"deleting Bulk job {job_id}"
     try:
         if not ended and client.get_json(path, what=what)["state"] not in ENDED:
-            client.patch_json(path, {"state": "Aborted"}, what=what)
+            _abort(client, path, what)
         client.delete(path, what=what)
     except ObjectMissing:
         log.debug("Bulk job %s is gone already", job_id)

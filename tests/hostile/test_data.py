@@ -16,6 +16,7 @@ from pyiceberg.transforms import BucketTransform
 from pyiceberg.types import StringType
 
 from include.config.object_file import read_object_files
+from include.salesforce import job_book
 from include.staging.manifest import Api
 from local.org.faults import QUERY, RESULTS, Fault, Replace
 from local.org.handle import OrgHandle, start_org
@@ -331,7 +332,8 @@ def test_moments_at_the_ends_of_time(
         compact = {key.replace(": ", ":"): value.replace(": ", ":") for key, value in last_modified.items()}
         texts = {**last_modified, **compact}
     else:
-        # The columns in the order of the query: LastModifiedDate, then SystemModstamp.
+        # A job's columns come in an order drawn by lot; here in the plan's: LastModifiedDate, then SystemModstamp.
+        monkeypatch.setattr(job_book.random.SystemRandom, "sample", lambda _, names, __: list(names))
         texts = {f'"{written(at[last])}","{written(at[last])}"': f'"{written(end)}","{written(at[last])}"'}
     texts |= {written(at[first]): written(begin), written(at[ahead]): written(end)}
     org.set_faults([struck(api, texts)])

@@ -65,6 +65,7 @@ def test_columns_layout_and_properties(lake: Any) -> None:
         ("_extraction_run_id", "string"),
         ("_extracted_at", "timestamptz"),
         ("observations", "long"),
+        ("content", "long"),
     ]
     assert not any(field.required for table in (mirror, log, ledger) for field in table.schema().fields)
     assert mirror.spec().is_unpartitioned()
