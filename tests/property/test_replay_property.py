@@ -49,8 +49,8 @@ class Refusing:
         """The batch, but for what is refused."""
         if batch.window.full_refresh or batch.run_id in self._runs:
             self.replay()
-        # Not of a batch that saw fewer columns: beside it a calm lake does not log a later row with the same values, and
-        # with that row goes the knowledge that a field was empty. Here it would be logged first, and known.
+        # Not of a batch that saw fewer columns: beside it a calm lake does not log a later row with the same values,
+        # and with that row goes the knowledge that a field was empty. Here it would be logged first, and known.
         refused = [row for row in batch.rows if not batch.unread and self._chance.random() < 0.1]
         self._runs.add(batch.run_id)
         self.refused += len(refused)
