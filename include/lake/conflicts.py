@@ -6,10 +6,34 @@ from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 from pyiceberg.exceptions import CommitFailedException, ValidationException
-from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+from tenacity import retry, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
+
+
+def again(
+    on: Callable[[BaseException], bool], *, attempts: int = 10
+) -> Callable[[Callable[_Arguments, _Result]], Callable[_Arguments, _Result]]:
+    """A decorator of a function that may be called again from its beginning.
+
+    :param on: whether an exception is a reason to.
+    :param attempts: how often it is called at most.
+    """
+    return retry(
+        retry=retry_if_exception(on),
+        stop=stop_after_attempt(attempts),
+        wait=wait_random_exponential(multiplier=0.1, max=5),
+        reraise=True,
+    )
+
+
+def is_conflict(problem: BaseException) -> bool:
+    """Whether somebody else's commit came first.
+
+    :param problem: what a commit raised.
+    """
+    return isinstance(problem, CommitFailedException | ValidationException)
 
 
 def again_on_conflict(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
@@ -17,12 +41,7 @@ def again_on_conflict(function: Callable[_Arguments, _Result]) -> Callable[_Argu
 
     :param function: may be called again from its beginning.
     """
-    return retry(
-        retry=retry_if_exception_type((CommitFailedException, ValidationException)),
-        stop=stop_after_attempt(10),
-        wait=wait_random_exponential(multiplier=0.1, max=5),
-        reraise=True,
-    )(function)
+    return again(is_conflict)(function)
 
 
 def again_if_gone(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
@@ -30,9 +49,4 @@ def again_if_gone(function: Callable[_Arguments, _Result]) -> Callable[_Argument
 
     :param function: may be called again from its beginning.
     """
-    return retry(
-        retry=retry_if_exception_type(FileNotFoundError),
-        stop=stop_after_attempt(10),
-        wait=wait_random_exponential(multiplier=0.1, max=5),
-        reraise=True,
-    )(function)
+    return again(lambda problem: isinstance(problem, FileNotFoundError))(function)

@@ -9,12 +9,11 @@ from datetime import datetime
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import tenacity
 from pyiceberg.catalog import Catalog
-from pyiceberg.exceptions import CommitFailedException, ValidationException
 from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table
 
+from include.lake.conflicts import again, is_conflict
 from include.lake.data_files import discard, equal_to, keyed_files, read_file, write_files
 from include.lake.erased import ErasedIds
 from include.lake.one_commit import commit_once
@@ -90,16 +89,9 @@ def _retried(act: Callable[[], int], *, reads: Sequence[str] = ()) -> int:
     def overtaken(problem: BaseException) -> bool:
         if isinstance(problem, FileNotFoundError):  # of the table, which an erasure has cleaned meanwhile?
             return all(store.exists(uri) for uri in reads)
-        return isinstance(problem, CommitFailedException | ValidationException)
+        return is_conflict(problem)
 
-    retrying = tenacity.Retrying(
-        retry=tenacity.retry_if_exception(overtaken),
-        stop=tenacity.stop_after_attempt(MOST_ATTEMPTS),
-        wait=tenacity.wait_random_exponential(multiplier=0.1, max=5),
-        reraise=True,
-    )
-    result: int = retrying(act)
-    return result
+    return again(overtaken, attempts=MOST_ATTEMPTS)(act)()
 
 
 class _Rejects:
