@@ -91,4 +91,4 @@ def test_she_is_gone_and_stays_gone(lived: Path) -> None:
         {"division": division, "is_deleted": "false"} for division in ("North", "South")
     ]
     (row,) = ask_lake(lived, "select * from sf_ops.erasures")
-    assert (row["object"], row["changes_rows"], row["dimension_rows"]) == ("User", "1", "1")
+    assert (row["object"], row["changes_rows"], row["dimension_rows"]) == ("user", "1", "1")
