@@ -22,6 +22,13 @@ EnvironmentName = Literal["local", "development", "staging", "production"]
 ENVIRONMENTS: tuple[EnvironmentName, ...] = get_args(EnvironmentName)
 
 _NAMESPACE = r"^[a-z][a-z0-9_]{0,60}$"
+_TOPIC = r"^(arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_.-]{1,256})?$"
+_ADDRESSES = r"^([^@\s,<>]+@[^@\s,<>]+(,[^@\s,<>]+@[^@\s,<>]+)*)?$"
+_IN_WORDS = {
+    _NAMESPACE: "are lower-case letters, digits and underscores, beginning with a letter, at most 61",
+    _TOPIC: "is the ARN of an SNS topic, such as arn:aws:sns:us-east-1:123456789012:sf-user-pipeline-alerts",
+    _ADDRESSES: "are e-mail addresses, separated by commas without spaces",
+}
 _NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 
 
@@ -51,6 +58,20 @@ class Environment(BaseModel):
     :param api_usage_patience_seconds: how long it waits altogether; then it fails.
     :param turn_recheck_seconds: how often it is looked whether the run has ended that another run waits for.
     :param dbt_project: folder of the dbt project.
+    :param salesforce_pool: Airflow pool of the tasks that ask Salesforce: it bounds the load on the org across objects.
+    :param aws_conn_id: Airflow connection for SNS, CloudWatch, SQS and Athena; without one, the worker's own role.
+    :param sns_topic_arn: topic of the alerts; empty: SNS is not used.
+    :param slack_conn_id: Airflow connection of a Slack incoming webhook; empty: Slack is not used.
+    :param smtp_conn_id: Airflow connection of the mail server.
+    :param email_to: who gets e-mail, separated by commas; empty: e-mail is not used.
+    :param escalation_seconds: how long a failure may stay unresolved until it is told again.
+    :param docs_url: where docs/ can be read; the alerts link to the runbook there.
+    :param metrics_namespace: CloudWatch namespace; empty: metrics go to `sf_ops` only.
+    :param watch_schedule: cron expression, UTC: how often unresolved failures are looked for.
+    :param upkeep_schedule: cron expression, UTC, of `lakehouse_maintenance`.
+    :param change_queue_url: URL of an SQS queue whose messages start the pipelines; empty: the schedule alone does.
+    :param athena_workgroup: Athena workgroup of the upkeep's OPTIMIZE and VACUUM.
+    :param query_results_uri: where Athena leaves its results, for their retention; empty: not looked after here.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -73,6 +94,20 @@ class Environment(BaseModel):
     api_usage_patience_seconds: int = Field(default=24 * 60 * 60, ge=0)
     turn_recheck_seconds: int = Field(default=30, ge=1)
     dbt_project: Path = PROJECT_ROOT / "dbt"
+    salesforce_pool: str = "salesforce"
+    aws_conn_id: str = "aws_default"
+    sns_topic_arn: str = Field(default="", pattern=_TOPIC)
+    slack_conn_id: str = ""
+    smtp_conn_id: str = "smtp_default"
+    email_to: str = Field(default="", pattern=_ADDRESSES)
+    escalation_seconds: int = Field(default=1800, ge=1)
+    docs_url: str = "docs"
+    metrics_namespace: str = ""
+    watch_schedule: str = "*/5 * * * *"
+    upkeep_schedule: str = "30 3 * * 6"
+    change_queue_url: str = ""
+    athena_workgroup: str = "primary"
+    query_results_uri: str = ""
 
     @field_validator("*", mode="before")
     @classmethod
@@ -86,6 +121,7 @@ class Environment(BaseModel):
         "max_api_usage_percentage",
         "api_usage_recheck_seconds",
         "api_usage_patience_seconds",
+        "escalation_seconds",
         mode="before",
     )
     @classmethod
@@ -130,7 +166,7 @@ def current_environment(variables: Mapping[str, str] | None = None) -> Environme
 
 def _allowed(problem: ErrorDetails) -> str:
     if problem["type"] == "string_pattern_mismatch":
-        return "allowed are lower-case letters, digits and underscores, beginning with a letter, at most 61"
+        return f"allowed {_IN_WORDS[problem['ctx']['pattern']]}"
     return problem["msg"].removeprefix("Value error, ")
 
 
@@ -156,4 +192,7 @@ def _defaults(name: str, lake: str | None) -> dict[str, Any]:
         "lake": folder,
         "staging_uri": f"s3://lumata-lakehouse-{suffix}-staging/salesforce",
         "dbt_target": "athena",
+        "dbt_pool": "athena",
+        "metrics_namespace": "SalesforceIcebergPipeline",
+        "query_results_uri": f"s3://lumata-lakehouse-{suffix}-athena-results",
     }

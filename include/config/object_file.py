@@ -14,7 +14,9 @@ from typing import Annotated, Any, Literal, Self
 from croniter import CroniterBadDateError, croniter
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 
+from include.config.durations import Duration, Span
 from include.config.explanation import explain
+from include.config.operating import IN_WORDS, AlertRouting, Slas, TableUpkeep, Upkeep
 from include.config.plain_yaml import UnreadableYaml, read_plain_yaml
 
 #: The format of object files that this release reads. docs/decisions/0005-layout-versions.md: how a next one comes.
@@ -46,13 +48,10 @@ _SYSTEM = ("Id", "SystemModstamp", "LastModifiedDate", "CreatedDate", _DELETED)
 #: Columns that every dimension has besides the object's own.
 _RESERVED = {"effective_from", "effective_to", "is_current", "_dbt_updated_at", "_scd_id"}
 _SUFFIXES = ("_changes", "_quarantine", "_consumed", "_snapshot")
-_DURATION = re.compile(r"([0-9]{1,9}) ?(s|m|h|d)")
 #: What every scheduler reads alike; croniter alone would take R and H too, which mean another time at every look.
 _CRON_PART = re.compile(r"(?:[0-9*,/-]|JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC|SUN|MON|TUE|WED|THU|FRI|SAT)+")
 #: Salesforce allows 900 fields an object.
 _MOST_NAMES = 1_000
-_LONGEST = timedelta(days=3650)
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 _HELP = "Correct the file. include/objects/user.yml is an example; docs/configuration.md explains every key."
@@ -60,20 +59,6 @@ _HELP = "Correct the file. include/objects/user.yml is an example; docs/configur
 
 class ObjectFileError(ValueError):
     """An object file is wrong. The message names the file, each key, its value, and what is allowed."""
-
-
-def _duration(value: Any) -> Any:
-    if isinstance(value, str):
-        matched = _DURATION.fullmatch(value.strip())
-        if not matched:
-            raise ValueError(f"a duration is a whole number and a unit, at most {_LONGEST.days}d: 90s, 30m, 1h or 7d")
-        seconds = int(matched[1]) * _SECONDS[matched[2]]
-        if seconds > _LONGEST.total_seconds():
-            raise ValueError(f"a duration is at most {_LONGEST.days}d")
-        return timedelta(seconds=seconds)
-    if isinstance(value, timedelta):
-        return value
-    raise ValueError(f"a duration is a whole number and a unit, at most {_LONGEST.days}d: 90s, 30m, 1h or 7d")
 
 
 def _is_cron(value: str) -> bool:
@@ -130,6 +115,9 @@ class ObjectFile(_Frozen):
     :param full_refresh_every: age of the last complete refresh at which the next run reads everything.
     :param batch_size: records held in memory at a time.
     :param bulk_from_rows: from this estimate on Bulk API 2.0 is used instead of REST.
+    :param slas: how long after it was queued a run, and its parts, are to be done.
+    :param alerts: who is told of failures and lateness.
+    :param upkeep: how the object's tables are kept small.
     """
 
     version: Literal[1]
@@ -147,10 +135,13 @@ class ObjectFile(_Frozen):
     max_volume_deviation_percent: float = Field(default=20, ge=0, le=100, strict=True)
     min_volume_deviation_rows: int = Field(default=100, ge=1, le=1_000_000_000, strict=True)
     schedule: str = "every_six_hours"
-    lookback: timedelta = timedelta(hours=1)
-    full_refresh_every: timedelta = timedelta(days=7)
+    lookback: Duration = timedelta(hours=1)
+    full_refresh_every: Span = timedelta(days=7)
     batch_size: int = Field(default=10_000, ge=1, le=1_000_000, strict=True)
     bulk_from_rows: int = Field(default=10_000, ge=0, le=1_000_000_000, strict=True)
+    slas: Slas = Slas()
+    alerts: AlertRouting = AlertRouting()
+    upkeep: Upkeep = Upkeep()
 
     @model_validator(mode="before")
     @classmethod
@@ -169,25 +160,6 @@ class ObjectFile(_Frozen):
             )
         if type(value) is not int or value != FORMAT_VERSION:
             raise ValueError(f"there is no such version; write `version: {FORMAT_VERSION}`, which this release reads")
-        return value
-
-    @field_validator("lookback", "full_refresh_every", mode="before")
-    @classmethod
-    def _read_duration(cls, value: Any) -> Any:
-        return _duration(value)
-
-    @field_validator("lookback")
-    @classmethod
-    def _lookback_is_not_negative(cls, value: timedelta) -> timedelta:
-        if value < timedelta(0):
-            raise ValueError("lookback cannot be negative")
-        return value
-
-    @field_validator("full_refresh_every")
-    @classmethod
-    def _refresh_is_not_every_run(cls, value: timedelta) -> timedelta:
-        if value <= timedelta(0):
-            raise ValueError("full_refresh_every must be longer than nothing, for example 7d")
         return value
 
     @field_validator("table")
@@ -290,6 +262,17 @@ class ObjectFile(_Frozen):
         return self.dimension_names.get(name, name.lower())
 
 
+#: Path of a mapping in the file → what may be in it.
+_SECTIONS: dict[str, type[BaseModel]] = {
+    "": ObjectFile,
+    "expected_rows": ExpectedRows,
+    "slas": Slas,
+    "alerts": AlertRouting,
+    "upkeep": Upkeep,
+    **{f"upkeep.{name}": TableUpkeep for name, key in Upkeep.model_fields.items() if key.annotation is TableUpkeep},
+}
+
+
 def read_object_file(path: Path) -> ObjectFile:
     """Read and validate one object file.
 
@@ -310,8 +293,8 @@ def read_object_file(path: Path) -> ObjectFile:
     except ValidationError as error:
         count, *lines = explain(
             error,
-            keys={"": ObjectFile, "expected_rows": ExpectedRows},
-            patterns=_IN_WORDS,
+            keys=_SECTIONS,
+            patterns={**_IN_WORDS, **IN_WORDS},
             missing={"version": f"write `version: {FORMAT_VERSION}`, the format that this release reads"},
             decides="version",
         )

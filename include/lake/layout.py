@@ -23,7 +23,9 @@ from include.lake.unmoved_properties import AssertProperties
 log = logging.getLogger(__name__)
 
 #: What a table is for; it decides what a step does to it.
-Role = Literal["mirror", "changes", "quarantine", "ledger", "runs", "known_fields", "erasures"]
+Role = Literal[
+    "mirror", "changes", "quarantine", "ledger", "runs", "known_fields", "erasures", "alerts", "table_sizes", "upkeep"
+]
 
 LAYOUT_VERSION = "sf-history.layout-version"
 #: The layout that this release writes.

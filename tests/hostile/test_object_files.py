@@ -56,6 +56,9 @@ HARMLESS: dict[str, tuple[Any, ...]] = {
     "object": ("yes", "no"),
     "required": (["Id"],),
     "unique": (["Id"], []),
+    "slas": ({},),
+    "alerts": ({},),
+    "upkeep": ({},),
 }
 
 

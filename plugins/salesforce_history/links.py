@@ -1,0 +1,39 @@
+"""Where a person clicks: pages of Airflow's UI and sections of the runbook."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from airflow.sdk.configuration import conf
+
+from include.alerts.alert import RUNBOOK, Kind
+from include.config.environment import Environment
+
+
+def run_link(dag_id: str, run_id: str) -> str:
+    """The run's page in Airflow.
+
+    :param dag_id: the DAG.
+    :param run_id: the run.
+    """
+    base = conf.get("api", "base_url", fallback="").rstrip("/")
+    return f"{base}/dags/{quote(dag_id, safe='')}/runs/{quote(run_id, safe='')}"
+
+
+def task_link(dag_id: str, run_id: str, task_id: str) -> str:
+    """The page of a run's task, which opens on its log.
+
+    :param dag_id: the DAG.
+    :param run_id: the run.
+    :param task_id: the task.
+    """
+    return f"{run_link(dag_id, run_id)}/tasks/{quote(task_id, safe='')}"
+
+
+def runbook_link(environment: Environment, kind: Kind) -> str:
+    """The section of the runbook about a kind of alert.
+
+    :param environment: it says where the docs can be read.
+    :param kind: the kind of alert.
+    """
+    return f"{environment.docs_url.rstrip('/')}/runbook.md#{RUNBOOK[kind]}"
