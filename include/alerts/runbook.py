@@ -9,6 +9,7 @@ import re
 
 #: Headings that name error classes, as they are in the runbook.
 HEADINGS = (
+    "ChannelWithoutAddress",
     "ConnectionIncomplete",
     "CredentialsRefused",
     "SessionLost",

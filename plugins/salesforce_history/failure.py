@@ -95,7 +95,7 @@ def _alert(
     links = {"log": task_link(dag_id, run.run_id, first)} if first else {}
     return Alert(
         kind=kind,
-        key=f"{dag_id}/{run.run_id}/failed/{run.started_at or ''}",
+        key=f"{dag_id}/{run.run_id}/failed/{run.attempt}",
         environment=environment.name,
         object=object_file.object if object_file else "",
         dag_id=dag_id,

@@ -23,15 +23,15 @@ class EndedRun:
     """What Airflow says of a run that has ended.
 
     :param run_id: its id.
-    :param started_at: when it began, after the last time it was cleared; None where Airflow does not say.
-    :param ended_at: when it ended.
+    :param ended_at: when it ended, after the last time it was cleared.
+    :param attempt: tells one end of a run from another, after it was cleared; empty where Airflow does not say.
     :param interval: its data interval; None where it has none.
     :param span_of_its_own: it reads what it was told to, rather than going on from the watermark.
     """
 
     run_id: str
-    started_at: datetime | None
     ended_at: datetime
+    attempt: str = ""
     interval: tuple[datetime | None, datetime] | None = None
     span_of_its_own: bool = False
 
@@ -44,14 +44,14 @@ class EndedRun:
         """
         now = datetime.now(UTC)
         if dag_run is None:
-            return cls(run_id=run_id, started_at=None, ended_at=now, span_of_its_own=run_id.startswith(_BACKFILL))
+            return cls(run_id=run_id, ended_at=now, span_of_its_own=run_id.startswith(_BACKFILL))
         start, end = dag_run.data_interval_start, dag_run.data_interval_end
         conf = dag_run.conf or {}
         run_type = str(getattr(dag_run.run_type, "value", dag_run.run_type))
         return cls(
             run_id=run_id,
-            started_at=dag_run.start_date,
             ended_at=dag_run.end_date or now,
+            attempt=dag_run.end_date.isoformat() if dag_run.end_date else "",
             interval=(start, end) if end else None,
             span_of_its_own=run_type == _BACKFILL or bool(conf.get("since") or conf.get("until")),
         )
@@ -64,7 +64,7 @@ class EndedRun:
 
         :param failure: an open failure of the same DAG.
         """
-        if self.started_at is not None and self.started_at <= failure.restored().at:
+        if self.ended_at <= failure.restored().at:
             return False
         if failure.run_id == self.run_id:
             return True

@@ -132,8 +132,8 @@ def escalate(catalog: Catalog, environment: Environment, *, now: datetime) -> in
 def _made_good_by(failure: AlertRecord, runs: list[dict[str, Any]]) -> EndedRun | None:
     """The run that ended a failure, as far as Airflow and the table of runs say; None: it is open."""
     if _count(failure, ["success"]):
-        # Nobody says when it began: it makes good itself, and no other run's failure.
-        return EndedRun(run_id=failure.run_id, started_at=None, ended_at=datetime.now(UTC), span_of_its_own=True)
+        # Nobody says when: it makes good itself, and no other run's failure.
+        return EndedRun(run_id=failure.run_id, ended_at=datetime.now(UTC), span_of_its_own=True)
     failed_at = failure.restored().at
     later = [
         run
@@ -147,7 +147,7 @@ def _made_good_by(failure: AlertRecord, runs: list[dict[str, Any]]) -> EndedRun 
     if not later:
         return None
     last = max(later, key=lambda run: run["recorded_at"])
-    ended = EndedRun(run_id=last["run_id"], started_at=last["recorded_at"], ended_at=last["recorded_at"])
+    ended = EndedRun(run_id=last["run_id"], ended_at=last["recorded_at"])
     return ended if ended.makes_good(failure) else None
 
 

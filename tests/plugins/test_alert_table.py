@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -50,7 +51,7 @@ def flow() -> DAG:
     """The order of a pipeline's tasks, and nothing else of it."""
     with DAG(dag_id=DAG_ID, schedule=None) as dag:
         tasks = [EmptyOperator(task_id=name) for name in (*FLOW, "publish_metrics")]
-        for before, after in zip(tasks, tasks[1:], strict=False):
+        for before, after in pairwise(tasks):
             before >> after
     return dag
 
@@ -192,7 +193,7 @@ def backfill_fails(world: World, patch: pytest.MonkeyPatch) -> None:
     world.run_succeeds(world.run(2))
 
 
-def began_before(world: World, patch: pytest.MonkeyPatch) -> None:
+def ended_before(world: World, patch: pytest.MonkeyPatch) -> None:
     world.fails(world.run(2))
     world.run_succeeds(world.run(1))
 
@@ -313,7 +314,7 @@ TABLE: list[tuple[Case, list[Kind]]] = [
     (success, []),
     (backfill_beside, ["run_failed"]),
     (backfill_fails, ["run_failed"]),
-    (began_before, ["run_failed"]),
+    (ended_before, ["run_failed"]),
     (critical, ["critical_test_failed"]),
     (three_tests, ["run_failed"]),
     (four_tests, ["tests_failed"]),
@@ -410,9 +411,7 @@ def test_a_task_that_was_killed_says_that_nobody_knows_why(world: World, receive
     assert RUNBOOK["run_failed"] in got.text
 
 
-def test_the_escalation_repeats_what_to_do(
-    world: World, receivers: Receivers, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_escalation_repeats_what_to_do(world: World, receivers: Receivers, monkeypatch: pytest.MonkeyPatch) -> None:
     unresolved(world, monkeypatch)
     _, got = receivers.all()["slack"]
     assert got.subject == "[local] User: unresolved for 31 minutes: extract failed: CredentialsRefused"

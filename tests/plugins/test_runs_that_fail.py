@@ -1,4 +1,4 @@
-"""A real run that fails, the one after it that succeeds, and the DAG processor that calls back: what the channels got."""
+"""A real run that fails, one after it that succeeds, the DAG processor that calls back: what the channels got."""
 
 from __future__ import annotations
 
