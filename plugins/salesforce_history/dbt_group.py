@@ -17,6 +17,7 @@ from cosmos.operators.local import DbtBuildLocalOperator
 
 from include.config.environment import Environment
 from include.config.object_file import ObjectFile
+from salesforce_history.dbt_results import keep_dbt_results
 
 PROFILE = "sf_history"
 
@@ -69,7 +70,7 @@ def dbt_task_group(object_file: ObjectFile, environment: Environment, *, group_i
             should_detach_multiple_parents_tests=True,
             emit_datasets=False,
         ),
-        operator_args={"append_env": True, "pool": environment.dbt_pool},
+        operator_args={"append_env": True, "pool": environment.dbt_pool, "callback": keep_dbt_results},
     )
 
 
@@ -94,6 +95,7 @@ class RebuildHistoryOperator(DbtBuildLocalOperator):
             env=_variables(environment),
             pool=environment.dbt_pool,
             emit_datasets=False,
+            callback=keep_dbt_results,
             **_invocation(environment),
             **kwargs,
         )

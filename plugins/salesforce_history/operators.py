@@ -34,9 +34,13 @@ from include.salesforce.window import RunRequest, WindowRefused
 from include.staging.manifest import ExtractionManifest, ReadPlan, ValidationManifest
 from salesforce_history.connections import lake_catalog, salesforce_client
 from salesforce_history.params import ParamRefused, flag, ids_to_erase, moment, refuse_misspelt
+from salesforce_history.run_notes import noted
 
 #: XCom key of upsert_raw: the `ReplayManifest`, if the run was asked to replay the quarantine.
 REPLAY = "quarantine_replay"
+
+#: XCom key of validate: the `ValidationManifest` of a run of which too many records were rejected.
+JUDGED = "judged"
 
 #: XCom key of a task that waits for API requests: since when.
 WAITS_SINCE = "waits_for_quota_since"
@@ -83,6 +87,10 @@ class ObjectOperator(BaseOperator):
         return self._guarded(context)
 
     def _guarded(self, context: Context) -> Any:
+        with noted(context, fit_to_tell=PASSES_BY_ITSELF):
+            return self._work_or_wait(context)
+
+    def _work_or_wait(self, context: Context) -> Any:
         try:
             return self.work(context)
         except WAITS_FOR_QUOTA as problem:
@@ -169,7 +177,11 @@ class ValidateOperator(ObjectOperator):
         self.extraction = extraction
 
     def work(self, context: Context) -> dict[str, Any]:
-        manifest = self.flow().validate(ExtractionManifest.model_validate(self.extraction))
+        try:
+            manifest = self.flow().validate(ExtractionManifest.model_validate(self.extraction))
+        except TooManyRejects as problem:
+            context["ti"].xcom_push(key=JUDGED, value=problem.judged.model_dump(mode="json"))
+            raise
         return manifest.model_dump(mode="json")
 
 

@@ -62,7 +62,7 @@ def test_a_quarantine_of_the_first_release_becomes_what_a_new_one_is(lake: Any) 
     old = old_quarantine(lake.catalog)
     snapshot = old.current_snapshot()
     table = open_quarantine(lake.catalog, NAME)
-    assert layout_of(table) == CURRENT == 2
+    assert layout_of(table) == CURRENT == 3
     assert columns(table) == {field.name: str(field.field_type) for field in SCHEMA.fields}
     assert table.current_snapshot() == snapshot, "its rows need not be written again"
     row = table.scan().to_arrow().to_pylist()[0]
@@ -88,7 +88,7 @@ def test_mirror_log_and_ledger_of_the_first_release_are_taken_over(lake: Any) ->
             change.remove_properties(LAYOUT_VERSION)
         assert layout_of(lake.table(name)) == 1
     lake.run([lake.record("005", 3)], end=4, start=1)
-    assert [layout_of(lake.table(name)) for name in ("mirror", "changes", "ledger")] == [2, 2, 2]
+    assert [layout_of(lake.table(name)) for name in ("mirror", "changes", "ledger")] == [CURRENT] * 3
     assert lake.mirror()["005"]["lastmodifieddate"].hour == 3
     assert len(lake.rows("changes")) == 2
 
@@ -130,10 +130,10 @@ def test_a_slower_run_does_not_set_back_what_a_later_release_has_set(lake: Any) 
     old_quarantine(lake.catalog)
     slow = lake.catalog.load_table(NAME)
     with lake.catalog.load_table(NAME).transaction() as change:
-        change.set_properties({LAYOUT_VERSION: "3"})
+        change.set_properties({LAYOUT_VERSION: "4"})
     with pytest.raises(LayoutTooNew):
         bring_up_to_date(slow, "ledger")
-    assert lake.catalog.load_table(NAME).properties[LAYOUT_VERSION] == "3"
+    assert lake.catalog.load_table(NAME).properties[LAYOUT_VERSION] == "4"
 
 
 def test_a_conflict_that_never_ends_is_raised(lake: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,14 +151,14 @@ def test_a_conflict_that_never_ends_is_raised(lake: Any, monkeypatch: pytest.Mon
     assert len(tries) == layout._MOST_ATTEMPTS
 
 
-@pytest.mark.parametrize("said", ["3", "1000", "two", "0", "-1", ""])
+@pytest.mark.parametrize("said", ["4", "1000", "two", "0", "-1", ""])
 def test_a_layout_that_is_not_known_is_refused_with_what_to_do(lake: Any, said: str) -> None:
     table = old_quarantine(lake.catalog)
     with table.transaction() as change:
         change.set_properties({LAYOUT_VERSION: said})
     with pytest.raises(LayoutTooNew) as caught:
         open_quarantine(lake.catalog, NAME)
-    for part in (NAME, f"layout version {said}", "knows versions 1 to 2", "Deploy that release", LAYOUT_VERSION):
+    for part in (NAME, f"layout version {said}", "knows versions 1 to 3", "Deploy that release", LAYOUT_VERSION):
         assert part in str(caught.value)
 
 
@@ -190,7 +190,7 @@ def test_nobody_writes_a_table_of_a_later_layout(lake: Any, table: str, act: Act
     open_quarantine(lake.catalog, NAME)
     record_run(lake.catalog, "sf_ops", {"run_id": "a", "object": "User"})
     with lake.catalog.load_table(table).transaction() as change:
-        change.set_properties({LAYOUT_VERSION: "3"})
+        change.set_properties({LAYOUT_VERSION: "4"})
     before = lake.catalog.load_table(table).metadata_location
     with pytest.raises(LayoutTooNew, match=table):
         act(lake)
