@@ -25,7 +25,7 @@ class DbtResults(BaseModel):
     :param at: when dbt wrote it, UTC.
     :param tests: unique id of each test that ran → how it ended. A skipped one did not run.
     :param seconds: models and snapshots that ran → seconds.
-    :param error: the first thing that went wrong, in one line.
+    :param error: what went wrong, in one line: of several things in the first invocation, the first by name.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -70,7 +70,7 @@ def read_results(project: Path) -> DbtResults | None:
         if status in _BAD:
             errors.append(one_line(f"{name}: {result['message']}"))
     written = report["metadata"]["generated_at"]
-    return DbtResults(at=written, tests=tests, seconds=seconds, error=errors[0] if errors else None)
+    return DbtResults(at=written, tests=tests, seconds=seconds, error=min(errors, default=None))
 
 
 def merge_results(reports: Iterable[DbtResults]) -> DbtResults | None:

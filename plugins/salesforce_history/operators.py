@@ -34,7 +34,7 @@ from include.salesforce.window import RunRequest, WindowRefused
 from include.staging.manifest import ExtractionManifest, ReadPlan, ValidationManifest
 from salesforce_history.connections import lake_catalog, salesforce_client
 from salesforce_history.params import ParamRefused, flag, ids_to_erase, moment, refuse_misspelt
-from salesforce_history.run_notes import noted
+from salesforce_history.timing import timed
 
 #: XCom key of upsert_raw: the `ReplayManifest`, if the run was asked to replay the quarantine.
 REPLAY = "quarantine_replay"
@@ -77,20 +77,18 @@ class ObjectOperator(BaseOperator):
 
     def execute(self, context: Context) -> Any:
         """Do the work. A problem that needs a person fails the task at once; its message says what to do."""
-        return self._guarded(context)
+        with timed(context):
+            return self._guarded(context)
 
     def resume(self, context: Context, event: Any = None) -> Any:
         """Go on after having waited: from the start, because what was read before may have changed.
 
         :param event: the trigger's; it says no more than that the waiting is over.
         """
-        return self._guarded(context)
+        with timed(context):
+            return self._guarded(context)
 
     def _guarded(self, context: Context) -> Any:
-        with noted(context, fit_to_tell=PASSES_BY_ITSELF):
-            return self._work_or_wait(context)
-
-    def _work_or_wait(self, context: Context) -> Any:
         try:
             return self.work(context)
         except WAITS_FOR_QUOTA as problem:

@@ -10,13 +10,17 @@ from typing import Any
 from airflow.sdk import Context
 
 from include.flow import Flow
+from include.lake.run_log import one_line
 from include.lake.version_counts import count_versions
 from include.quality.dbt_tests import DbtResults
 from include.quality.score import quality_score, success_rate
 from include.staging.manifest import ExtractionManifest, ReadPlan, UpsertManifest, ValidationManifest
 from salesforce_history.dbt_results import dbt_results_of_run
 from salesforce_history.operators import JUDGED, WAITS_SINCE
-from salesforce_history.run_notes import PROBLEM, WORKED
+from salesforce_history.timing import WORKED
+
+#: XCom key of a task that failed: why, in one `line` that holds no secret.
+_PROBLEM = "problem"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,17 +160,17 @@ class RunRow:
         }
 
     def _times(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        now, started = datetime.now(UTC), self.context["dag_run"].start_date
+        now = datetime.now(UTC)
         checked, upserted = self._worked(self.tasks.check), self._worked(self.tasks.upsert)
-        times: dict[str, Any] = {"started_at": started, "finished_at": now}
-        if started:
-            times["run_seconds"] = _seconds(started, now)
-        if checked and upserted:
-            waited = self._pull(self.tasks.check, WAITS_SINCE)
-            begun = min(checked[0], datetime.fromisoformat(waited)) if waited else checked[0]
-            if started and begun < started < upserted[1]:
-                begun = started  # it was cleared, and began anew without its first task
-            times["ingestion_seconds"] = _seconds(begun, upserted[1])
+        begun = checked[0] if checked else now
+        if waited := self._pull(self.tasks.check, WAITS_SINCE):
+            begun = min(begun, datetime.fromisoformat(waited))
+        started = self._started() or begun
+        times: dict[str, Any] = {"started_at": started, "finished_at": now, "run_seconds": _seconds(started, now)}
+        if upserted and row.get("observations_logged") is not None:
+            # A run that was cleared began anew, and maybe not with its first task.
+            from_then = started if begun < started < upserted[1] else begun
+            times["ingestion_seconds"] = _seconds(from_then, upserted[1])
         plan = self._plan()
         if plan and checked:
             # The org's clock: what the watermark is told by. It has gone on since it was asked.
@@ -174,6 +178,12 @@ class RunRow:
         if watermark := self._published_watermark(row):
             times["freshness_seconds"] = _seconds(watermark, now)
         return times
+
+    def _started(self) -> datetime | None:
+        """When Airflow started the run, or started it again; None where it only repeats the run's date, as `dag.test`
+        does."""
+        dag_run = self.context["dag_run"]
+        return None if dag_run.start_date in (dag_run.run_after, dag_run.logical_date) else dag_run.start_date
 
     def _worked(self, task: str) -> tuple[datetime, datetime] | None:
         told = self._pull(task, WORKED)
@@ -192,11 +202,12 @@ class RunRow:
 
     def _error(self, failed: Sequence[str], results: DbtResults | None) -> str | None:
         for task in self.tasks.in_order(failed):
-            problem = self._pull(task, PROBLEM)
-            if not problem and results and self.tasks.runs_dbt(task):
-                problem = results.error
-            if problem:
-                return f"{task}: {problem}"
+            told = self._pull(task, _PROBLEM)
+            line = told.get("line") if isinstance(told, dict) else None
+            if results and results.error and self.tasks.runs_dbt(task):
+                line = results.error
+            if line:
+                return f"{task}: {one_line(line)}"
         return None
 
 
