@@ -28,6 +28,8 @@ KINDS: tuple[AnomalyKind, ...] = get_args(AnomalyKind)
 _USUAL_RUNS = 10
 #: So many of them there must be.
 _FEWEST_RUNS = 3
+#: Kinds that are about the number of records.
+_COUNT_KINDS = frozenset(KINDS) - {"low_quality"}
 #: For an object whose file does not say what is expected.
 _DEVIATION_PERCENT: float = ExpectedRows.model_fields["alert_deviation_percent"].default
 
@@ -102,15 +104,21 @@ def _of_count(
     if expected_rows is not None and not expected_rows.minimum <= count <= expected_rows.maximum:
         kind: AnomalyKind = "too_few_records" if count < expected_rows.minimum else "too_many_records"
         found.append((kind, number, f"{expected_rows.minimum:,} to {expected_rows.maximum:,}"))
-    before = [row["live_records"] for row in earlier if row["live_records"] is not None][-_USUAL_RUNS:]
-    if len(before) >= _FEWEST_RUNS:
-        usual = median(before)
+    counted = [row for row in earlier if row["live_records"] is not None]
+    if len(counted) >= _FEWEST_RUNS:
         allowed = expected_rows.alert_deviation_percent if expected_rows else _DEVIATION_PERCENT
-        if abs(count - usual) * 100 > allowed * usual:
+        usual = _median(counted)
+        # A number that comes back to what it was before an anomaly is none, even if the anomaly has become usual.
+        good = [row for row in counted if not _COUNT_KINDS.intersection((row["anomalies"] or "").split(", "))]
+        if all(abs(count - norm) * 100 > allowed * norm for norm in (usual, _median(good or counted))):
             kind = "fewer_records_than_usual" if count < usual else "more_records_than_usual"
-            within = f"within {allowed:g} % of {usual:,.0f}, the median of the last {len(before)} runs"
-            found.append((kind, number, within))
+            runs = min(len(counted), _USUAL_RUNS)
+            found.append((kind, number, f"within {allowed:g} % of {usual:,.0f}, the median of the last {runs} runs"))
     return found
+
+
+def _median(rows: Sequence[dict[str, Any]]) -> float:
+    return median(row["live_records"] for row in rows[-_USUAL_RUNS:])
 
 
 def _since(kind: AnomalyKind, earlier: Sequence[dict[str, Any]]) -> datetime | None:

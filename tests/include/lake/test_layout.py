@@ -19,8 +19,9 @@ from pyiceberg.types import NestedField, StringType, TimestamptzType
 from include.lake import layout
 from include.lake.known_fields import remember_fields
 from include.lake.layout import CURRENT, LAYOUT_VERSION, LayoutTooNew, bring_up_to_date, layout_of
+from include.lake.run_log import SCHEMA as RUNS_SCHEMA
 from include.lake.run_log import TABLE as RUNS
-from include.lake.run_log import record_run
+from include.lake.run_log import read_run, read_runs, record_run
 from include.quality.quarantine import mark_replayed, write_quarantine
 from include.quality.quarantine_table import SCHEMA, Origin, find_quarantine, open_quarantine, read_quarantine
 from include.staging.known_field import KnownField
@@ -195,3 +196,26 @@ def test_nobody_writes_a_table_of_a_later_layout(lake: Any, table: str, act: Act
     with pytest.raises(LayoutTooNew, match=table):
         act(lake)
     assert lake.catalog.load_table(table).metadata_location == before
+
+
+def test_runs_of_the_release_before_stay_on_record(lake: Any) -> None:
+    """`pipeline_runs` of layout 2, with a row: the metrics came later, and the row lacks them."""
+    before = [field for field in RUNS_SCHEMA if field.name not in layout._CAME_WITH[3]["runs"]]
+    assert len(before) == 27
+    lake.catalog.create_namespace("sf_ops")
+    table = lake.catalog.create_table(f"sf_ops.{RUNS}", pa.schema(before), properties={LAYOUT_VERSION: "2"})
+    old = dict.fromkeys((field.name for field in before), None)
+    old |= {"run_id": "old", "object": "User", "records": 7, "recorded_at": NOON, "state": "success"}
+    table.append(pa.Table.from_pylist([old], schema=pa.schema(before)))
+    assert read_runs(lake.catalog, "sf_ops").to_pylist() == [dict.fromkeys(RUNS_SCHEMA.names) | old], "read as it is"
+    assert layout_of(lake.catalog.load_table(f"sf_ops.{RUNS}")) == 2, "reading changes nothing"
+    record_run(lake.catalog, "sf_ops", {"run_id": "new", "object": "User", "quality_score": 99.5, "error": "one line"})
+    upgraded = lake.catalog.load_table(f"sf_ops.{RUNS}")
+    assert layout_of(upgraded) == CURRENT
+    assert upgraded.schema().as_arrow().names == RUNS_SCHEMA.names, "in the order in which a new table has them"
+    first, second = read_runs(lake.catalog, "sf_ops").to_pylist()
+    assert first == dict.fromkeys(RUNS_SCHEMA.names) | old
+    assert (second["run_id"], second["quality_score"], second["error"]) == ("new", 99.5, "one line")
+    record_run(lake.catalog, "sf_ops", {"run_id": "old", "object": "User", "quality_score": 98.0})
+    assert read_run(lake.catalog, "sf_ops", run_id="old", object_name="User")["quality_score"] == 98.0  # type: ignore[index]
+    assert read_runs(lake.catalog, "sf_ops").num_rows == 2
