@@ -282,7 +282,7 @@ def test_an_anomaly_is_told_once_and_recorded_each_time(lake: Lake, told: list[A
         "the run was published",
         "expected_rows",
         "runbook.md#alert-anomaly",
-        f"{first.dag_id} run 3",
+        f"{first.dag_id}/runs/run%203",
     ):
         assert part in first.text
 
