@@ -17,6 +17,7 @@ from include.config.environment import Environment
 from include.config.object_file import ObjectFile
 from include.lake.run_log import read_runs
 from local.lake.catalog import lake_folder
+from local.report_operations import print_operations
 
 _STYLES = ("cyan", "magenta", "green", "yellow", "blue", "red")
 
@@ -24,7 +25,7 @@ _STYLES = ("cyan", "magenta", "green", "yellow", "blue", "red")
 def print_report(
     console: Console, environment: Environment, objects: list[ObjectFile], *, run_ids: set[str], people: int = 6
 ) -> None:
-    """Print the runs of this call, the dimension's totals, and the timelines of the liveliest records.
+    """Print the runs of this call, the dimension's totals, the liveliest records' timelines, metrics and alerts.
 
     :param objects: object files whose dimensions are shown.
     :param run_ids: Airflow run ids of this call.
@@ -32,7 +33,8 @@ def print_report(
     """
     catalog = lake_folder(environment.lake).open_catalog()
     runs = read_runs(catalog, environment.operations_namespace)
-    console.print(_runs_table(runs.filter(pc.is_in(runs["run_id"], value_set=pa.array(sorted(run_ids), pa.string())))))
+    ours = runs.filter(pc.is_in(runs["run_id"], value_set=pa.array(sorted(run_ids), pa.string())))
+    console.print(_runs_table(ours))
     for object_file in objects:
         identifier = f"{environment.curated_namespace}.{object_file.dimension}"
         if not catalog.table_exists(identifier):
@@ -40,6 +42,8 @@ def print_report(
         versions = catalog.load_table(identifier).scan().to_arrow()
         _print_totals(console, catalog, environment, object_file, versions)
         _print_timelines(console, object_file, versions, people)
+    console.print()
+    print_operations(console, catalog, environment, objects, ours.to_pylist())
 
 
 def _runs_table(runs: pa.Table) -> Table:

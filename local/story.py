@@ -1,7 +1,8 @@
 """The default scenario: one day in the life of 5,000 users, the same every time.
 
 Four intervals of six hours hold what a history must survive: transfers, audits that advance, A→B→A, values that become
-null, renames, deactivations, automation, a purge that only a full refresh can notice, a return, and a late commit.
+null, a value that nobody has listed, renames, deactivations, automation, a purge that only a full refresh can notice, a
+return, and a late commit.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ PHASES = ("Phase1", "Phase2", "Phase3", "Complete")
 
 #: The people whose story is told by name; the others are drawn at random.
 CAST = (
-    "Ada Lovelace",  # transfers, and comes back: A→B→A
+    "Ada Lovelace",  # transfers, to a division that nobody has listed, and comes back: A→B→A
     "Grace Hopper",  # her audit runs through every phase
     "Alan Turing",  # his division becomes null, and is set again
     "Katherine Johnson",  # marries: a rename opens no version
@@ -66,7 +67,7 @@ def write(path: Path) -> Path:
 
 def _cast() -> Iterator[dict[str, Any]]:
     ada, grace, alan, katherine, edsger, barbara, donald, radia, tony = range(len(CAST))
-    yield _event(_at(7, 12), "update", ada, {"Division": "West"})
+    yield _event(_at(7, 12), "update", ada, {"Division": "Northwest"})
     yield _event(_at(14, 30), "update", ada, {"Division": "North"})
     yield _event(_at(8, 0), "update", grace, {"Audit_Phase__c": "Phase2"})
     yield _event(_at(13, 5), "update", grace, {"Audit_Phase__c": "Phase3"})

@@ -16,7 +16,7 @@ import tenacity
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import CommitFailedException, NoSuchNamespaceError, NoSuchTableError, ValidationException
 from pyiceberg.table import Table, Transaction
-from pyiceberg.types import IcebergType, LongType, StringType, TimestamptzType
+from pyiceberg.types import DoubleType, IcebergType, LongType, StringType, TimestamptzType
 
 from include.lake.unmoved_properties import AssertProperties
 
@@ -29,7 +29,7 @@ Role = Literal[
 
 LAYOUT_VERSION = "sf-history.layout-version"
 #: The layout that this release writes.
-CURRENT = 2
+CURRENT = 3
 #: The layout of a table that says nothing.
 _FIRST = 1
 
@@ -44,7 +44,28 @@ _CAME_WITH: Mapping[int, Mapping[Role, Mapping[str, IcebergType]]] = {
             "_replayed_at": TimestamptzType(),
         },
         "ledger": {"content": LongType()},
-    }
+    },
+    3: {
+        "runs": {
+            "started_at": TimestamptzType(),
+            "finished_at": TimestamptzType(),
+            "ingestion_seconds": DoubleType(),
+            "dbt_seconds": DoubleType(),
+            "run_seconds": DoubleType(),
+            "live_records": LongType(),
+            "dbt_tests": LongType(),
+            "dbt_tests_failed": LongType(),
+            "dbt_tests_warned": LongType(),
+            "failed_tests": StringType(),
+            "warned_tests": StringType(),
+            "quality_score": DoubleType(),
+            "scd_success_rate": DoubleType(),
+            "api_usage_percent": DoubleType(),
+            "freshness_seconds": DoubleType(),
+            "anomalies": StringType(),
+            "error": StringType(),
+        },
+    },
 }
 
 #: What a new table is made with.

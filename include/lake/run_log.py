@@ -7,21 +7,16 @@ from typing import Any
 
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
-from pyiceberg.expressions import And, BooleanExpression, Not
 
-from include.lake.conflicts import again_on_conflict
-from include.lake.data_files import KeyedFile, equal_to, read_file, write_files
-from include.lake.layout import NEW_TABLE, bring_up_to_date
-from include.lake.one_commit import commit_once
+from include.lake.operations_table import put_rows, read_rows
 
 TABLE = "pipeline_runs"
 
-#: Rows of a file that takes in no more.
-_FILE_ROWS = 1_000
-#: A run's row is found by the bounds of its id, which Iceberg would cut off after 16 characters.
-_PROPERTIES = {**NEW_TABLE, "write.metadata.metrics.column.run_id": "full"}
+#: Letters of an error that are kept: the log has the rest.
+_ERROR_LENGTH = 500
 
 _MOMENT = pa.timestamp("us", tz="UTC")
+#: docs/metrics.md says what each is. What a later layout brought comes last (include/lake/layout.py).
 SCHEMA = pa.schema(
     [
         ("run_id", pa.string()),
@@ -51,41 +46,42 @@ SCHEMA = pa.schema(
         ("extraction_seconds", pa.float64()),
         ("watermark", _MOMENT),
         ("recorded_at", _MOMENT),
+        ("started_at", _MOMENT),
+        ("finished_at", _MOMENT),
+        ("ingestion_seconds", pa.float64()),
+        ("dbt_seconds", pa.float64()),
+        ("run_seconds", pa.float64()),
+        ("live_records", pa.int64()),
+        ("dbt_tests", pa.int64()),
+        ("dbt_tests_failed", pa.int64()),
+        ("dbt_tests_warned", pa.int64()),
+        ("failed_tests", pa.string()),
+        ("warned_tests", pa.string()),
+        ("quality_score", pa.float64()),
+        ("scd_success_rate", pa.float64()),
+        ("api_usage_percent", pa.float64()),
+        ("freshness_seconds", pa.float64()),
+        ("anomalies", pa.string()),
+        ("error", pa.string()),
     ]
 )
 
 
-@again_on_conflict
 def record_run(catalog: Catalog, namespace: str, row: dict[str, Any]) -> None:
     """Write a run's row; a run that is recorded again replaces its row.
 
-    Rows gather in a small file until it has `_FILE_ROWS` of them, so that files and manifests stay few.
-
     :param namespace: namespace of the operations tables, `sf_ops`.
     :param row: values by column of `SCHEMA`; run_id and object are required, what is missing is null.
+    :raises ValueError: for a column that the table does not have.
     :raises LayoutTooNew: when a later release has changed the table.
     """
-    unknown = sorted(set(row) - set(SCHEMA.names))
-    if unknown:
-        raise ValueError(f"{TABLE} has no column {', '.join(unknown)}; it has {', '.join(SCHEMA.names)}")
-    catalog.create_namespace_if_not_exists(namespace)
-    table = catalog.create_table_if_not_exists(f"{namespace}.{TABLE}", schema=SCHEMA, properties=_PROPERTIES)
-    bring_up_to_date(table, "runs")
-    ours = _of_run(row["run_id"], row["object"])
-    files = {task.file.file_path: KeyedFile(task, None, None) for task in table.scan().plan_files()}
-    near = {task.file.file_path for task in table.scan(row_filter=ours).plan_files()}
-    replaced = {path: files[path] for path in near if read_file(table, files[path], ["run_id"], ours).num_rows}
-    small = [path for path, file in files.items() if file.rows < _FILE_ROWS]
-    if small:
-        tail = min(small, key=lambda path: files[path].rows)
-        replaced[tail] = files[tail]
-    kept = [read_file(table, file, row_filter=Not(ours)) for file in replaced.values()]
-    values = {"recorded_at": datetime.now(UTC), **row}
-    new = pa.Table.from_pylist([{name: values.get(name) for name in SCHEMA.names}], schema=SCHEMA)
-    commit_once(
-        table,
-        added=write_files(table, pa.concat_tables([*(rows.cast(SCHEMA) for rows in kept), new])),
-        removed=[file.task.file for file in replaced.values()],
+    put_rows(
+        catalog,
+        f"{namespace}.{TABLE}",
+        role="runs",
+        schema=SCHEMA,
+        key={"run_id": row["run_id"], "object": row["object"]},
+        rows=[{"recorded_at": datetime.now(UTC), **row}],
     )
 
 
@@ -96,23 +92,25 @@ def read_run(catalog: Catalog, namespace: str, *, run_id: str, object_name: str)
     :param run_id: Airflow's run id.
     :param object_name: API name of the object.
     """
-    identifier = f"{namespace}.{TABLE}"
-    if not catalog.table_exists(identifier):
-        return None
-    rows = catalog.load_table(identifier).scan(row_filter=_of_run(run_id, object_name)).to_arrow().to_pylist()
+    key = {"run_id": run_id, "object": object_name}
+    rows = read_rows(catalog, f"{namespace}.{TABLE}", schema=SCHEMA, key=key).to_pylist()
     return rows[0] if rows else None
 
 
-def _of_run(run_id: str, object_name: str) -> BooleanExpression:
-    return And(equal_to("run_id", run_id), equal_to("object", object_name))
-
-
-def read_runs(catalog: Catalog, namespace: str) -> pa.Table:
-    """Every recorded run, oldest first; an empty table where none was recorded.
+def read_runs(catalog: Catalog, namespace: str, *, object_name: str | None = None) -> pa.Table:
+    """Recorded runs, oldest first; an empty table where none was recorded.
 
     :param namespace: namespace of the operations tables.
+    :param object_name: only the runs of this object.
     """
-    identifier = f"{namespace}.{TABLE}"
-    if not catalog.table_exists(identifier):
-        return SCHEMA.empty_table()
-    return catalog.load_table(identifier).scan().to_arrow().sort_by("recorded_at")
+    key = {"object": object_name} if object_name else None
+    return read_rows(catalog, f"{namespace}.{TABLE}", schema=SCHEMA, key=key).sort_by("recorded_at")
+
+
+def one_line(text: str) -> str:
+    """A message as the column `error` keeps it.
+
+    :param text: of any length, with any line breaks.
+    """
+    line = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+    return line if len(line) <= _ERROR_LENGTH else f"{line[: _ERROR_LENGTH - 1]}…"

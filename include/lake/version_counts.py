@@ -21,6 +21,7 @@ class VersionCounts:
         snapshot has been expired meanwhile (by an erasure, say): nobody knows then.
     :param versions: versions afterwards.
     :param current: records afterwards (one current version each), deleted ones included.
+    :param live: those of them that are not deleted.
     """
 
     opened: int | None
@@ -28,6 +29,7 @@ class VersionCounts:
     deleted: int | None
     versions: int
     current: int
+    live: int
 
 
 def current_snapshot_id(catalog: Catalog, identifier: str) -> int | None:
@@ -49,8 +51,10 @@ def count_versions(catalog: Catalog, identifier: str, *, before: int | None) -> 
     table = _load(catalog, identifier)
     now = _versions(table, None) if table else _nothing()
     if table and before is not None and table.snapshot_by_id(before) is None:
-        current = pc.sum(now["is_current"]).as_py() or 0
-        return VersionCounts(opened=None, closed=None, deleted=None, versions=now.num_rows, current=current)
+        current = now.filter(now["is_current"])
+        return VersionCounts(
+            opened=None, closed=None, deleted=None, versions=now.num_rows, current=current.num_rows, live=_live(current)
+        )
     then = _versions(table, before) if table and before is not None else _nothing()
     current_then = then.filter(then["is_current"])
     current_now = now.filter(now["is_current"])
@@ -62,7 +66,12 @@ def count_versions(catalog: Catalog, identifier: str, *, before: int | None) -> 
         ),
         versions=now.num_rows,
         current=current_now.num_rows,
+        live=_live(current_now),
     )
+
+
+def _live(current: pa.Table) -> int:
+    return current.num_rows - (pc.sum(current["is_deleted"]).as_py() or 0)
 
 
 def _load(catalog: Catalog, identifier: str) -> Table | None:

@@ -50,7 +50,14 @@ _FAR_AHEAD = timedelta(days=1)
 
 
 class TooManyRejects(ValueError):
-    """More of a run's records were rejected than the object file allows; nothing is published."""
+    """More of a run's records were rejected than the object file allows; nothing is published.
+
+    :param judged: what was accepted and rejected.
+    """
+
+    def __init__(self, message: str, *, judged: ValidationManifest) -> None:
+        super().__init__(message)
+        self.judged = judged
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +90,8 @@ class Validation:
             f"rejected, over the {self.max_error_percent:g} % that {plan.noun}.yml allows: {reasons}. "
             f"For example {', '.join(self.examples) or 'records without an Id'}. Nothing was published; the records "
             "and their reasons are in the quarantine table. Correct them in Salesforce, or change required, unique or "
-            f"max_error_percent in {plan.noun}.yml, then clear extract and what follows it."
+            f"max_error_percent in {plan.noun}.yml, then clear extract and what follows it.",
+            judged=manifest,
         )
 
 

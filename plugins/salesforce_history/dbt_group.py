@@ -17,6 +17,7 @@ from cosmos.operators.local import DbtBuildLocalOperator
 
 from include.config.environment import Environment
 from include.config.object_file import ObjectFile
+from salesforce_history.dbt_results import keep_dbt_results
 from salesforce_history.notices import tell_of_warnings
 from salesforce_history.noting import note_failure
 
@@ -71,7 +72,12 @@ def dbt_task_group(object_file: ObjectFile, environment: Environment, *, group_i
             should_detach_multiple_parents_tests=True,
             emit_datasets=False,
         ),
-        operator_args={"append_env": True, "pool": environment.dbt_pool, "on_failure_callback": note_failure},
+        operator_args={
+            "append_env": True,
+            "pool": environment.dbt_pool,
+            "callback": keep_dbt_results,
+            "on_failure_callback": note_failure,
+        },
         on_warning_callback=tell_of_warnings,
     )
 
@@ -98,6 +104,7 @@ class RebuildHistoryOperator(DbtBuildLocalOperator):
             pool=environment.dbt_pool,
             emit_datasets=False,
             on_failure_callback=note_failure,
+            callback=keep_dbt_results,
             **_invocation(environment),
             **kwargs,
         )

@@ -36,9 +36,13 @@ from salesforce_history.connections import lake_catalog, salesforce_client
 from salesforce_history.notices import tell_of_drift
 from salesforce_history.noting import noting_problems
 from salesforce_history.params import ParamRefused, flag, ids_to_erase, moment, refuse_misspelt
+from salesforce_history.timing import timed
 
 #: XCom key of upsert_raw: the `ReplayManifest`, if the run was asked to replay the quarantine.
 REPLAY = "quarantine_replay"
+
+#: XCom key of validate: the `ValidationManifest` of a run of which too many records were rejected.
+JUDGED = "judged"
 
 #: XCom key of a task that waits for API requests: since when.
 WAITS_SINCE = "waits_for_quota_since"
@@ -75,14 +79,16 @@ class ObjectOperator(BaseOperator):
 
     def execute(self, context: Context) -> Any:
         """Do the work. A problem that needs a person fails the task at once; its message says what to do."""
-        return self._guarded(context)
+        with timed(context):
+            return self._guarded(context)
 
     def resume(self, context: Context, event: Any = None) -> Any:
         """Go on after having waited: from the start, because what was read before may have changed.
 
         :param event: the trigger's; it says no more than that the waiting is over.
         """
-        return self._guarded(context)
+        with timed(context):
+            return self._guarded(context)
 
     def _guarded(self, context: Context) -> Any:
         try:
@@ -173,7 +179,11 @@ class ValidateOperator(ObjectOperator):
         self.extraction = extraction
 
     def work(self, context: Context) -> dict[str, Any]:
-        manifest = self.flow().validate(ExtractionManifest.model_validate(self.extraction))
+        try:
+            manifest = self.flow().validate(ExtractionManifest.model_validate(self.extraction))
+        except TooManyRejects as problem:
+            context["ti"].xcom_push(key=JUDGED, value=problem.judged.model_dump(mode="json"))
+            raise
         return manifest.model_dump(mode="json")
 
 

@@ -1,4 +1,4 @@
-"""The end of a run: rebuild the history once if it failed, then say what the run did, or that it published nothing."""
+"""The end of a run: was its history published? It is put on record, measured, and told of where a number is odd."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from typing import Any
 from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowFailException
 
+from include.alerts.anomaly import as_column, find_anomalies
 from include.flow import Flow
-from include.lake.run_log import read_run, record_run
+from include.lake.run_log import read_run, read_runs, record_run
+from include.lake.table_sizes import TableSize, measure_tables, record_sizes
 from include.lake.turn import give_back_turn, who_has_the_turn
-from include.lake.version_counts import count_versions
-from include.staging.manifest import ExtractionManifest, ReadPlan, UpsertManifest, ValidationManifest
+from salesforce_history.anomalies import tell_of_anomalies
 from salesforce_history.dbt_group import can_be_rebuilt
+from salesforce_history.metrics import emit, metric_data
 from salesforce_history.operators import ObjectOperator
-
-_VERSION_COLUMNS = ("versions_opened", "versions_closed", "versions_deleted", "versions", "records")
+from salesforce_history.run_row import RunRow, Tasks
 
 
 class HistoryNotPublished(AirflowFailException):
@@ -50,13 +51,15 @@ class PublishMetricsOperator(ObjectOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.dbt_group = dbt_group
-        self.check_task = check_task
-        self.extract_task = extract_task
-        self.validate_task = validate_task
-        self.upsert_task = upsert_task
-        self.turn_task = turn_task
-        self.rebuild_task = rebuild_task
+        self.tasks = Tasks(
+            check=check_task,
+            extract=extract_task,
+            validate=validate_task,
+            upsert=upsert_task,
+            turn=turn_task,
+            dbt_group=dbt_group,
+            rebuild=rebuild_task,
+        )
 
     def work(self, context: Context) -> dict[str, Any]:
         flow = self.flow()
@@ -66,31 +69,18 @@ class PublishMetricsOperator(ObjectOperator):
             give_back_turn(flow.catalog, flow.tables, run_id=context["run_id"])
 
     def _publish(self, context: Context, flow: Flow) -> dict[str, Any]:
-        environment, catalog = flow.environment, flow.catalog
         states = context["ti"].get_task_states(dag_id=self.dag_id, run_ids=[context["run_id"]])[context["run_id"]]
         failed = sorted(task for task, state in states.items() if state == "failed" and task != self.task_id)
-        rebuilt = states.get(self.rebuild_task) == "success"
+        rebuilt = states.get(self.tasks.rebuild) == "success"
         beyond_repair = [
-            task for task in failed if not (rebuilt and can_be_rebuilt(task) and task.startswith(self.dbt_group))
+            task for task in failed if not (rebuilt and can_be_rebuilt(task) and task.startswith(self.tasks.dbt_group))
         ]
         published = not beyond_repair
-        row: dict[str, Any] = {
-            "run_id": context["run_id"],
-            "object": self.object_file.object,
-            "environment": environment.name,
-            "state": "success" if published else "failed",
-            "history_rebuilt": rebuilt,
-            "failed_tasks": ", ".join(failed) or None,
-            **self._reading(context),
-            **self._writing(context["ti"].xcom_pull(task_ids=self.upsert_task)),
-        }
-        known = self._published_before(context, flow) if published else None
-        if known is not None:
+        row = self._published_before(context, flow) if published else None
+        if row is not None:
             self.log.info("the run was published and recorded before; what it did then stays on record")
-            row = known
         else:
-            row |= self._versions(context, flow) if published else {}
-            record_run(catalog, environment.operations_namespace, row)
+            row = self._record(context, flow, states, published=published, rebuilt=rebuilt, failed=failed)
         if not published:
             raise HistoryNotPublished(self._explain(failed, states))
         summary = {name: value for name, value in row.items() if isinstance(value, int) and not isinstance(value, bool)}
@@ -98,6 +88,52 @@ class PublishMetricsOperator(ObjectOperator):
             "%s: %s", self.object_file.object, ", ".join(f"{name} {value:,}" for name, value in summary.items())
         )
         return summary
+
+    def _record(
+        self,
+        context: Context,
+        flow: Flow,
+        states: dict[str, str],
+        *,
+        published: bool,
+        rebuilt: bool,
+        failed: list[str],
+    ) -> dict[str, Any]:
+        """Put the run on record, and its numbers where people look. Only the record itself may fail the task."""
+        namespace, name = flow.environment.operations_namespace, self.object_file.object
+        others = read_runs(flow.catalog, namespace, object_name=name).to_pylist()
+        earlier = [one for one in others if one["run_id"] != context["run_id"]]
+        gathered = RunRow(context=context, flow=flow, tasks=self.tasks, states=states, earlier=earlier)
+        row = gathered.gather(published=published, rebuilt=rebuilt, failed=failed)
+        anomalies = find_anomalies(
+            live_records=row.get("live_records"),
+            quality_score=row["quality_score"] if published else None,
+            expected_rows=self.object_file.expected_rows,
+            earlier=[one for one in earlier if one["state"] == "success"],
+        )
+        row["anomalies"] = as_column(anomalies)
+        record_run(flow.catalog, namespace, row)
+        sizes = self._measure(flow, context["run_id"])
+        emit(flow.environment, metric_data(row, sizes, environment=flow.environment.name, object_name=name))
+        tell_of_anomalies(anomalies, row, object_file=self.object_file, environment=flow.environment)
+        return row
+
+    def _measure(self, flow: Flow, run_id: str) -> list[TableSize]:
+        namespace = flow.environment.operations_namespace
+        try:
+            sizes = measure_tables(flow.catalog, flow.tables, operations_namespace=namespace)
+            record_sizes(
+                flow.catalog,
+                namespace,
+                sizes,
+                run_id=run_id,
+                object_name=self.object_file.object,
+                environment=flow.environment.name,
+            )
+        except Exception as problem:  # noqa: BLE001 a run that published does not fail because nobody could measure
+            self.log.warning("the tables' sizes are not on record: %s: %s", type(problem).__name__, problem)
+            return []
+        return sizes
 
     def _published_before(self, context: Context, flow: Flow) -> dict[str, Any] | None:
         """The row of a run that has ended and was cleared since: others have had their turn, so counting again would
@@ -109,7 +145,7 @@ class PublishMetricsOperator(ObjectOperator):
         return known if known and known["state"] == "success" else None
 
     def _explain(self, failed: list[str], states: dict[str, str]) -> str:
-        touched = states.get(f"{self.dbt_group}.{self.object_file.dimension}.run") == "success"
+        touched = states.get(f"{self.tasks.dbt_group}.{self.object_file.dimension}.run") == "success"
         readers = (
             f"{self.object_file.dimension} holds this run's versions, which failed their checks: tell its readers."
             if touched
@@ -120,52 +156,3 @@ class PublishMetricsOperator(ObjectOperator):
             "Nothing that was logged is lost. Open the failed task's log for the cause and its remedy, then clear that "
             "task: everything after it runs again."
         )
-
-    def _versions(self, context: Context, flow: Flow) -> dict[str, Any]:
-        counts = count_versions(
-            flow.catalog,
-            f"{flow.environment.curated_namespace}.{self.object_file.dimension}",
-            before=context["ti"].xcom_pull(task_ids=self.turn_task),
-        )
-        told = (counts.opened, counts.closed, counts.deleted, counts.versions, counts.current)
-        return dict(zip(_VERSION_COLUMNS, told, strict=True))
-
-    def _reading(self, context: Context) -> dict[str, Any]:
-        """What the run read, as far as it got."""
-        pull = context["ti"].xcom_pull
-        validation, extraction, plan = (
-            pull(task_ids=task) for task in (self.validate_task, self.extract_task, self.check_task)
-        )
-        row: dict[str, Any] = {}
-        if validation:
-            judged = ValidationManifest.model_validate(validation)
-            row |= {"rows_accepted": judged.accepted, "rows_quarantined": judged.rejected}
-        if extraction:
-            read = ExtractionManifest.model_validate(extraction)
-            row |= {
-                "rows_extracted": read.stats.rows,
-                "api_calls": read.stats.api_calls,
-                "bytes_received": read.stats.bytes_received,
-                "extraction_seconds": read.stats.seconds,
-            }
-        if plan:
-            planned = ReadPlan.model_validate(plan)
-            row |= {
-                "kind": planned.window.kind,
-                "full_refresh": planned.window.full_refresh,
-                "window_start": planned.window.start,
-                "window_end": planned.window.end,
-                "api": planned.api,
-            }
-        return row
-
-    def _writing(self, upsert: Any) -> dict[str, Any]:
-        if not upsert:
-            return {}
-        manifest = UpsertManifest.model_validate(upsert)
-        return {
-            "observations_logged": manifest.logged,
-            "deletions_found": manifest.deleted,
-            "mirror_rows": manifest.mirror_rows,
-            "watermark": manifest.watermark,
-        }

@@ -51,9 +51,25 @@ def test_a_damaged_dimension_is_rebuilt_from_the_log_and_the_run_says_so(laptop:
         {"user_id": BOB, "division": "West", "open": "true", "is_current": "true"},
     ]
     runs = ask_lake(
-        laptop, "select state, history_rebuilt, failed_tasks from sf_ops.pipeline_runs order by recorded_at"
+        laptop,
+        "select state, history_rebuilt, failed_tasks, error, dbt_tests_failed, quality_score from sf_ops.pipeline_runs "
+        "order by recorded_at",
     )
     assert runs == [
-        {"state": "success", "history_rebuilt": "false", "failed_tasks": ""},
-        {"state": "success", "history_rebuilt": "true", "failed_tasks": "dbt_scd2.dim_sf_user_scd.test"},
+        {
+            "state": "success",
+            "history_rebuilt": "false",
+            "failed_tasks": "",
+            "error": "",
+            "dbt_tests_failed": "0",
+            "quality_score": "100.0",
+        },
+        {
+            "state": "success",
+            "history_rebuilt": "true",
+            "failed_tasks": "dbt_scd2.dim_sf_user_scd.test",
+            "error": "dbt_scd2.dim_sf_user_scd.test: scd_integrity: Got 1 result, configured to fail if != 0",
+            "dbt_tests_failed": "0",
+            "quality_score": "100.0",
+        },
     ]

@@ -174,7 +174,8 @@ def events() -> Iterator[dict[str, Any]]:
 def logged_runs(airflow: Airflow, kind: str) -> list[dict[str, str]]:
     return ask_lake(
         airflow.home.root,
-        "select run_id, kind, state, full_refresh, window_start, window_end, rows_extracted, observations_logged "
+        "select run_id, kind, state, full_refresh, window_start, window_end, rows_extracted, observations_logged, "
+        "dbt_tests, dbt_tests_failed, dbt_tests_warned, dbt_seconds, ingestion_seconds, run_seconds, quality_score "
         f"from sf_ops.pipeline_runs where kind = '{kind}' order by window_end",
     )
 
@@ -185,6 +186,11 @@ def test_a_scheduled_run_a_trigger_with_params_and_a_backfill(airflow: Airflow) 
     (first,) = logged_runs(airflow, "scheduled")
     assert (first["full_refresh"], first["rows_extracted"], first["observations_logged"]) == ("true", "20", "20")
     assert first["window_end"] == scheduled["data_interval_end"].replace("T", " ").removesuffix("Z")
+    # Measured, though one dbt build ran all tests and the tasks only watched it.
+    assert (first["dbt_tests_failed"], first["dbt_tests_warned"], first["quality_score"]) == ("0", "0", "100.0")
+    assert int(first["dbt_tests"]) > 20
+    assert 0 < float(first["ingestion_seconds"]) < float(first["run_seconds"]) < PATIENCE
+    assert float(first["dbt_seconds"]) > 0
 
     # A person triggers with bounds and without a logical date.
     params = {"since": f"{DAY}T06:00:00Z", "until": f"{DAY}T12:00:00Z"}

@@ -82,8 +82,11 @@ def test_whom_to_erase_must_be_certain(given: Any) -> None:
 def test_a_wrong_id_fails_before_the_org_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     operator = CheckSourceOperator(task_id="check_source", object_file=read_object_files()["user"])
     monkeypatch.setattr(operator, "flow", lambda: SimpleNamespace(check_source=pytest.fail))
+    instance = SimpleNamespace(xcom_push=lambda **_: None)
     with pytest.raises(AirflowFailException, match="Id number 1 is mistyped"):
-        operator.execute({"dag_run": SimpleNamespace(conf={}), "params": {"erase": ["0055e0000000001AAB"]}})  # type: ignore[typeddict-item]
+        operator.execute(
+            {"dag_run": SimpleNamespace(conf={}), "params": {"erase": ["0055e0000000001AAB"]}, "ti": instance}
+        )  # type: ignore[typeddict-item]
 
 
 @pytest.mark.parametrize(

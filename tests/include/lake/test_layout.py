@@ -19,8 +19,9 @@ from pyiceberg.types import NestedField, StringType, TimestamptzType
 from include.lake import layout
 from include.lake.known_fields import remember_fields
 from include.lake.layout import CURRENT, LAYOUT_VERSION, LayoutTooNew, bring_up_to_date, layout_of
+from include.lake.run_log import SCHEMA as RUNS_SCHEMA
 from include.lake.run_log import TABLE as RUNS
-from include.lake.run_log import record_run
+from include.lake.run_log import read_run, read_runs, record_run
 from include.quality.quarantine import mark_replayed, write_quarantine
 from include.quality.quarantine_table import SCHEMA, Origin, find_quarantine, open_quarantine, read_quarantine
 from include.staging.known_field import KnownField
@@ -62,7 +63,7 @@ def test_a_quarantine_of_the_first_release_becomes_what_a_new_one_is(lake: Any) 
     old = old_quarantine(lake.catalog)
     snapshot = old.current_snapshot()
     table = open_quarantine(lake.catalog, NAME)
-    assert layout_of(table) == CURRENT == 2
+    assert layout_of(table) == CURRENT == 3
     assert columns(table) == {field.name: str(field.field_type) for field in SCHEMA.fields}
     assert table.current_snapshot() == snapshot, "its rows need not be written again"
     row = table.scan().to_arrow().to_pylist()[0]
@@ -88,7 +89,7 @@ def test_mirror_log_and_ledger_of_the_first_release_are_taken_over(lake: Any) ->
             change.remove_properties(LAYOUT_VERSION)
         assert layout_of(lake.table(name)) == 1
     lake.run([lake.record("005", 3)], end=4, start=1)
-    assert [layout_of(lake.table(name)) for name in ("mirror", "changes", "ledger")] == [2, 2, 2]
+    assert [layout_of(lake.table(name)) for name in ("mirror", "changes", "ledger")] == [CURRENT] * 3
     assert lake.mirror()["005"]["lastmodifieddate"].hour == 3
     assert len(lake.rows("changes")) == 2
 
@@ -130,10 +131,10 @@ def test_a_slower_run_does_not_set_back_what_a_later_release_has_set(lake: Any) 
     old_quarantine(lake.catalog)
     slow = lake.catalog.load_table(NAME)
     with lake.catalog.load_table(NAME).transaction() as change:
-        change.set_properties({LAYOUT_VERSION: "3"})
+        change.set_properties({LAYOUT_VERSION: "4"})
     with pytest.raises(LayoutTooNew):
         bring_up_to_date(slow, "ledger")
-    assert lake.catalog.load_table(NAME).properties[LAYOUT_VERSION] == "3"
+    assert lake.catalog.load_table(NAME).properties[LAYOUT_VERSION] == "4"
 
 
 def test_a_conflict_that_never_ends_is_raised(lake: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,14 +152,14 @@ def test_a_conflict_that_never_ends_is_raised(lake: Any, monkeypatch: pytest.Mon
     assert len(tries) == layout._MOST_ATTEMPTS
 
 
-@pytest.mark.parametrize("said", ["3", "1000", "two", "0", "-1", ""])
+@pytest.mark.parametrize("said", ["4", "1000", "two", "0", "-1", ""])
 def test_a_layout_that_is_not_known_is_refused_with_what_to_do(lake: Any, said: str) -> None:
     table = old_quarantine(lake.catalog)
     with table.transaction() as change:
         change.set_properties({LAYOUT_VERSION: said})
     with pytest.raises(LayoutTooNew) as caught:
         open_quarantine(lake.catalog, NAME)
-    for part in (NAME, f"layout version {said}", "knows versions 1 to 2", "Deploy that release", LAYOUT_VERSION):
+    for part in (NAME, f"layout version {said}", "knows versions 1 to 3", "Deploy that release", LAYOUT_VERSION):
         assert part in str(caught.value)
 
 
@@ -190,8 +191,31 @@ def test_nobody_writes_a_table_of_a_later_layout(lake: Any, table: str, act: Act
     open_quarantine(lake.catalog, NAME)
     record_run(lake.catalog, "sf_ops", {"run_id": "a", "object": "User"})
     with lake.catalog.load_table(table).transaction() as change:
-        change.set_properties({LAYOUT_VERSION: "3"})
+        change.set_properties({LAYOUT_VERSION: "4"})
     before = lake.catalog.load_table(table).metadata_location
     with pytest.raises(LayoutTooNew, match=table):
         act(lake)
     assert lake.catalog.load_table(table).metadata_location == before
+
+
+def test_runs_of_the_release_before_stay_on_record(lake: Any) -> None:
+    """`pipeline_runs` of layout 2, with a row: the metrics came later, and the row lacks them."""
+    before = [field for field in RUNS_SCHEMA if field.name not in layout._CAME_WITH[3]["runs"]]
+    assert len(before) == 27
+    lake.catalog.create_namespace("sf_ops")
+    table = lake.catalog.create_table(f"sf_ops.{RUNS}", pa.schema(before), properties={LAYOUT_VERSION: "2"})
+    old = dict.fromkeys((field.name for field in before), None)
+    old |= {"run_id": "old", "object": "User", "records": 7, "recorded_at": NOON, "state": "success"}
+    table.append(pa.Table.from_pylist([old], schema=pa.schema(before)))
+    assert read_runs(lake.catalog, "sf_ops").to_pylist() == [dict.fromkeys(RUNS_SCHEMA.names) | old], "read as it is"
+    assert layout_of(lake.catalog.load_table(f"sf_ops.{RUNS}")) == 2, "reading changes nothing"
+    record_run(lake.catalog, "sf_ops", {"run_id": "new", "object": "User", "quality_score": 99.5, "error": "one line"})
+    upgraded = lake.catalog.load_table(f"sf_ops.{RUNS}")
+    assert layout_of(upgraded) == CURRENT
+    assert upgraded.schema().as_arrow().names == RUNS_SCHEMA.names, "in the order in which a new table has them"
+    first, second = read_runs(lake.catalog, "sf_ops").to_pylist()
+    assert first == dict.fromkeys(RUNS_SCHEMA.names) | old
+    assert (second["run_id"], second["quality_score"], second["error"]) == ("new", 99.5, "one line")
+    record_run(lake.catalog, "sf_ops", {"run_id": "old", "object": "User", "quality_score": 98.0})
+    assert read_run(lake.catalog, "sf_ops", run_id="old", object_name="User")["quality_score"] == 98.0  # type: ignore[index]
+    assert read_runs(lake.catalog, "sf_ops").num_rows == 2

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pyiceberg.catalog.sql import SqlCatalog
 
-from include.lake import run_log
+from include.lake import operations_table
 from include.lake.run_log import read_run, read_runs, record_run
 
 
@@ -40,7 +40,7 @@ def test_a_run_that_is_recorded_again_replaces_its_row_and_no_other(catalog: Sql
 
 
 def test_files_and_manifests_stay_few(catalog: SqlCatalog, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_log, "_FILE_ROWS", 10)
+    monkeypatch.setattr(operations_table, "FILE_ROWS", 10)
     for number in range(35):
         record_run(catalog, "sf_ops", {"run_id": f"run {number}", "object": "User", "state": "success"})
     table = catalog.load_table("sf_ops.pipeline_runs")
