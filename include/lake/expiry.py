@@ -1,19 +1,21 @@
 """What a table was: snapshots other than the current one, and every file that only they, or nobody, refers to.
 
-Files go first and the snapshots that name them last, so that a crash in between can be made good by doing it again. (The
-expiry by age, include/upkeep/history.py, goes the other way round: its snapshots are still being read.)
+Files go first and the snapshots that name them last, so that a crash in between can be made good by doing it again.
+(Expiry by age, include/upkeep/history.py, goes the other way round, because its snapshots may be being read.)
 Readers that have an older snapshot open fail, and find the table in order when they open it again.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from pyiceberg.table import Table
-from pyiceberg.table.update.snapshot import ExpireSnapshots
+from pyiceberg.table import Table, Transaction
+from pyiceberg.table.update import RemoveSnapshotsUpdate, SetPropertiesUpdate, TableUpdate
 
 from include.lake.table_files import delete_files, delete_unreferenced, file_key, snapshot_files
+from include.lake.unmoved_properties import AssertRefs, held_by_refs
 from include.staging.store import open_location
 
 
@@ -63,7 +65,7 @@ def expire_history(table: Table, *, unreferenced_before: datetime | None) -> Exp
     # By name: the list of earlier metadata files goes on naming some of them, and no more than that.
     superseded = {entry.metadata_file for entry in table.metadata.metadata_log}
     before = table.metadata_location
-    _expire(table, [one.snapshot_id for one in old])
+    forget_snapshots(table, [one.snapshot_id for one in old])
     superseded |= {before, *(entry.metadata_file for entry in table.metadata.metadata_log)}
     gone += delete_files(table, sorted(superseded - {table.metadata_location}))
     if unreferenced_before is not None:
@@ -71,6 +73,32 @@ def expire_history(table: Table, *, unreferenced_before: datetime | None) -> Exp
         known = _referenced(table) | {file_key(table.metadata_location)}
         gone += len(delete_unreferenced(table, known=known, before=unreferenced_before))
     return Expired(snapshots=len(old), files=gone)
+
+
+def forget_snapshots(
+    table: Table, snapshot_ids: Collection[int], *, properties: Mapping[str, str] | None = None
+) -> None:
+    """Take snapshots out of a table's metadata, in one commit. Their files stay.
+
+    What pyiceberg's `expire_snapshots()` commits, with two differences: it copies all metadata for each snapshot, and
+    it does not notice a branch or tag that was made meanwhile.
+
+    :param table: the loaded table; it is refreshed by the commit.
+    :param snapshot_ids: none of them is current, or held by a branch or tag.
+    :param properties: table properties to set in the same commit.
+    :raises CommitFailedException: when a branch or tag has come, gone or moved; load the table and try again.
+    """
+    if not snapshot_ids and not properties:
+        return
+    transaction = Transaction(table)
+    updates: list[TableUpdate] = []
+    if snapshot_ids:
+        updates.append(RemoveSnapshotsUpdate(snapshot_ids=list(snapshot_ids)))
+    if properties:
+        updates.append(SetPropertiesUpdate(updates=dict(properties)))
+    unmoved = AssertRefs(held=held_by_refs(table.metadata))
+    transaction._apply(tuple(updates), (unmoved,))  # type: ignore[arg-type]
+    transaction.commit_transaction()
 
 
 def written_at(table: Table) -> datetime | None:
@@ -87,9 +115,3 @@ def _referenced(table: Table) -> set[str]:
     """Files that the current snapshot needs. What it says is deleted is not among them."""
     current = table.current_snapshot()
     return snapshot_files(table, [current] if current else [], live_only=True).keys
-
-
-def _expire(table: Table, snapshot_ids: list[int]) -> None:
-    if snapshot_ids:
-        with table.transaction() as transaction:
-            ExpireSnapshots(transaction).by_ids(snapshot_ids).commit()

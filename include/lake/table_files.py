@@ -67,6 +67,18 @@ def snapshot_files(table: Table, snapshots: Iterable[Snapshot], *, live_only: bo
     return SnapshotFiles(data=frozenset(data), manifests=frozenset(manifests), lists=frozenset(lists))
 
 
+def needed_files(table: Table) -> set[str]:
+    """Keys of all files that a reader of any snapshot needs. What a manifest says is deleted is not among them.
+
+    :param table: the loaded table.
+    :raises FileNotFoundError: when the current snapshot lacks one: what it needs cannot be told then.
+    """
+    current = table.current_snapshot()
+    for manifest in current.manifests(table.io) if current else ():
+        manifest.fetch_manifest_entry(table.io)
+    return snapshot_files(table, table.snapshots(), live_only=True).keys
+
+
 def delete_files(table: Table, names: Iterable[str]) -> int:
     """Delete files; one that is gone already is fine.
 
