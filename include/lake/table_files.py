@@ -107,9 +107,10 @@ def delete_unreferenced(table: Table, *, known: set[str], before: datetime, dry_
     """
     filesystem, _ = open_location(table.location())
     found = [info.path for info in stored_files(table) if file_key(info.path) not in known and info.mtime < before]
-    for path in found if not dry_run else ():
-        log.info("%s: nobody refers to %s; removed", ".".join(table.name()), path)
-        filesystem.delete_file(path)
+    if found and not dry_run:
+        log.info("%s: nobody refers to %d files, for example %s; removed", ".".join(table.name()), len(found), found[0])
+        for path in found:
+            filesystem.delete_file(path)
     return found
 
 

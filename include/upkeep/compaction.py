@@ -197,16 +197,16 @@ def _in_order(table: Table, group: Sequence[FileScanTask], size: int, column: st
     keys = pa.chunked_array(
         [chunk for task in group for chunk in _read(table, task, [column]).column(column).chunks], pa.string()
     )
-    ordered = keys.take(pc.sort_indices(keys, null_placement="at_start"))
-    # A key stays in one file, and a missing one comes first.
-    bounds = list(dict.fromkeys(ordered[place].as_py() for place in range(size, len(ordered), size)))
-    starts = [None, *(bound for bound in bounds if bound is not None)]
-    for start, end in itertools.pairwise([*starts, None]):
+    keys = keys.drop_null()
+    ordered = keys.take(pc.sort_indices(keys))
+    # A key stays in one file; rows without one are in the first.
+    bounds = dict.fromkeys(ordered[place].as_py() for place in range(size, len(ordered), size))
+    for start, end in itertools.pairwise([None, *bounds, None]):
         if start is None and end is None:
             rows = pa.concat_tables([_read(table, task) for task in group])
         else:
             rows = pa.concat_tables([_read_between(table, task, column, start, end) for task in group])
-        yield rows.take(pc.sort_indices(rows.column(column), null_placement="at_start"))
+        yield rows.take(pc.sort_indices(rows.column(column)))
 
 
 def _read_between(table: Table, task: FileScanTask, column: str, start: str | None, end: str | None) -> pa.Table:

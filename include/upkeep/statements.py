@@ -69,9 +69,9 @@ def _safe(identifier: str) -> str:
     parts = identifier.split(".")
     if len(parts) != 2 or not all(_IDENTIFIER.fullmatch(part) for part in parts):
         raise ValueError(
-            f"{identifier!r:.120} is not a table's name: allowed is namespace.table, each of lower-case letters, digits "
-            "and underscores. Nothing was asked of the engine. Correct the object file's table, or the environment's "
-            "namespaces."
+            f"{identifier!r:.120} is not a table's name: allowed is namespace.table, each of lower-case letters, "
+            "digits and underscores. Nothing was asked of the engine. Correct the object file's table, or the "
+            "environment's namespaces."
         )
     return identifier
 

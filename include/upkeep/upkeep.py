@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import NoSuchTableError
@@ -62,6 +62,10 @@ class UpkeepReport:
     orphans_deleted: int | None = None
     before: TableSize
     after: TableSize
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it as plain JSON, for XCom."""
+        return {**asdict(self), "started_at": self.started_at.isoformat()}
 
 
 def keep_up(

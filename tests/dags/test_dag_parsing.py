@@ -16,7 +16,10 @@ from include.config.object_file import read_object_files
 PROJECT = Path(__file__).resolve().parents[2]
 
 #: Every DAG file, and the DAGs that it yields. A file that is not listed fails the test.
-EXPECTED = {"sf_object_pipelines.py": {"sf_account_pipeline", "sf_user_pipeline"}}
+EXPECTED = {
+    "lakehouse_maintenance.py": {"lakehouse_maintenance"},
+    "sf_object_pipelines.py": {"sf_account_pipeline", "sf_user_pipeline"},
+}
 
 _PARSE = """
 import json, os, socket, subprocess, sys
@@ -92,7 +95,7 @@ def test_every_dag_file_is_known_and_yields_what_is_expected(parsed: dict[str, A
 
 
 def test_every_object_file_has_its_dag(parsed: dict[str, Any]) -> None:
-    assert set(parsed["dags"]) == {object_file.dag_id for object_file in read_object_files().values()}
+    assert set(parsed["dags"]) >= {object_file.dag_id for object_file in read_object_files().values()}
 
 
 def test_parsing_never_starts_dbt(parsed: dict[str, Any]) -> None:
