@@ -9,11 +9,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails
+
+from include.config.durations import Span
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 PREFIX = "SF_HISTORY_"
@@ -71,7 +74,9 @@ class Environment(BaseModel):
     :param upkeep_schedule: cron expression, UTC, of `lakehouse_maintenance`.
     :param change_queue_url: URL of an SQS queue whose messages start the pipelines; empty: the schedule alone does.
     :param athena_workgroup: Athena workgroup of the upkeep's OPTIMIZE and VACUUM.
+    :param trino_conn_id: Airflow connection of Trino, for the upkeep where dbt's target is trino.
     :param query_results_uri: where Athena leaves its results, for their retention; empty: not looked after here.
+    :param keep_query_results: how long Athena's results stay, such as `7d`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -107,7 +112,9 @@ class Environment(BaseModel):
     upkeep_schedule: str = "30 3 * * 6"
     change_queue_url: str = ""
     athena_workgroup: str = "primary"
+    trino_conn_id: str = "trino_default"
     query_results_uri: str = ""
+    keep_query_results: Span = timedelta(days=7)
 
     @field_validator("*", mode="before")
     @classmethod

@@ -18,7 +18,7 @@ from pyiceberg.manifest import ManifestContent
 from pyiceberg.table import Table
 
 from include.lake.data_files import (
-    FILE_BYTES,
+    LARGE_FILE_BYTES,
     KeyedFile,
     SortedIds,
     at_least,
@@ -30,14 +30,13 @@ from include.lake.data_files import (
     write_files,
 )
 from include.lake.one_commit import commit_once
+from include.lake.same_rows import last_change
 from include.lake.tables import arrow_schema
 from include.lake.watermark import ERASURE
 
 #: Rows gathered before they are reduced to one an Id: bounds memory by the Ids asked for, not by the log's length.
 _GATHER_ROWS = 250_000
 _BEFORE_EVERYTHING = -(2**63)
-#: The log is not rewritten, so its files may be larger than the mirror's (bytes of Arrow).
-_FILE_BYTES = 4 * FILE_BYTES
 
 
 class ChangesLog:
@@ -53,9 +52,11 @@ class ChangesLog:
 
     @property
     def head(self) -> int | None:
-        """Its current snapshot; None while it is empty."""
-        snapshot = self.table.current_snapshot()
-        return snapshot.snapshot_id if snapshot else None
+        """The snapshot that last changed its rows; None while it is empty.
+
+        Upkeep puts the same rows into other files. Whoever has seen them before has seen them after.
+        """
+        return last_change(self.table)
 
     def last_of(
         self,
@@ -124,7 +125,7 @@ class ChangesLog:
         """
         nothing = pa.array([], pa.string())
         head = self.table.current_snapshot()
-        if head is None or head.snapshot_id == snapshot_id:
+        if head is None or self.head == snapshot_id:
             return nothing, None, None
         base = self.table.snapshot_by_id(snapshot_id) if snapshot_id is not None else None
         after = (base.sequence_number or 0) if base else 0
@@ -154,7 +155,7 @@ class ChangesLog:
         """
         return commit_once(
             self.table,
-            added=write_files(self.table, rows, file_bytes=_FILE_BYTES),
+            added=write_files(self.table, rows, file_bytes=LARGE_FILE_BYTES),
             unmoved=(ERASURE,),
             snapshot_properties={"sf-history.run-id": run_id},
             last_look=last_look,

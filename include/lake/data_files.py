@@ -28,8 +28,10 @@ log = logging.getLogger(__name__)
 
 #: A file is split once its rows take this much memory (bytes of Arrow, several times its size in Parquet). It is what a
 #: merge rewrites for one changed row, and holds in memory: 100,000 narrow rows. The table's own target size (128 MB of
-#: Parquet) is for whoever compacts it.
+#: Parquet) is for an engine that compacts it.
 FILE_BYTES = 16 * 1024 * 1024
+#: The same for files that nothing is merged into.
+LARGE_FILE_BYTES = 4 * FILE_BYTES
 
 
 class SortedIds(Sequence[str]):

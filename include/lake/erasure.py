@@ -30,6 +30,7 @@ from include.lake.erasure_report import ErasureContended, ErasureReport, Unknown
 from include.lake.expiry import Expired, expire_history, refuse_held_history, written_at
 from include.lake.names import RawTables
 from include.lake.row_removal import REMOVAL, Removal, Wanted, remove_rows
+from include.lake.same_rows import changes_no_row, last_change
 from include.lake.turn import who_has_the_turn
 from include.lake.watermark import (
     APPLIED_CHANGES_SNAPSHOT,
@@ -303,10 +304,11 @@ def _texts(schema: pa.Schema) -> list[str]:
 
 
 def _removals_since(changes: Table, applied: int) -> int | None:
-    """The log's head, if nothing but erasures happened since a snapshot; None if it is the head, or others wrote."""
-    head = found = changes.current_snapshot()
+    """The log's head, if nothing but erasures and upkeep came after a snapshot; None if it is that, or others wrote."""
+    found = changes.current_snapshot()
     while found is not None and found.snapshot_id != applied:
-        if not (found.summary and found.summary[REMOVAL]):
+        if not (changes_no_row(found) or (found.summary and found.summary[REMOVAL])):
             return None
         found = changes.snapshot_by_id(found.parent_snapshot_id) if found.parent_snapshot_id else None
-    return head.snapshot_id if head and found and head is not found else None
+    head = last_change(changes) if found else applied
+    return head if head != applied else None

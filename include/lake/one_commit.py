@@ -24,15 +24,18 @@ from pyiceberg.manifest import DataFile, ManifestContent, ManifestEntry, Manifes
 from pyiceberg.table import Table, Transaction
 from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.refs import MAIN_BRANCH
-from pyiceberg.table.snapshots import Operation
+from pyiceberg.table.snapshots import Operation, Summary
 from pyiceberg.table.update import update_table_metadata
 from pyiceberg.table.update.snapshot import _ManifestMergeManager, _MergeAppendFiles, _OverwriteFiles
+from pyiceberg.typedef import EMPTY_DICT
 
 from include.lake.data_files import discard
 from include.lake.unmoved_properties import AssertProperties
 
-_MANIFEST_BYTES = 8 * 1024 * 1024
-_MANIFESTS_BEFORE_MERGE = 8
+#: A manifest takes in others until it has this size.
+MANIFEST_BYTES = 8 * 1024 * 1024
+#: Manifests of data files that a table may have before they are merged.
+MANIFESTS_BEFORE_MERGE = 8
 #: Places of a data file's lowest and highest values among its fields, as the Iceberg specification orders them.
 _LOWER_BOUNDS, _UPPER_BOUNDS = 10, 11
 
@@ -67,6 +70,8 @@ class _PlannedAppend(_MergeAppendFiles):
 class _PlannedOverwrite(_OverwriteFiles):
     """An overwrite that is planned again rather than repeated, and keeps the number of manifests bounded."""
 
+    _manifests_before_merge = MANIFESTS_BEFORE_MERGE
+
     def _validate_concurrency(self) -> None:
         _refuse_rebuild()
 
@@ -79,8 +84,8 @@ class _PlannedOverwrite(_OverwriteFiles):
             or manifest.added_snapshot_id == self._snapshot_id
         ]
         merging: _ManifestMergeManager[_OverwriteFiles] = _ManifestMergeManager(
-            target_size_bytes=_MANIFEST_BYTES,
-            min_count_to_merge=_MANIFESTS_BEFORE_MERGE,
+            target_size_bytes=MANIFEST_BYTES,
+            min_count_to_merge=self._manifests_before_merge,
             merge_enabled=True,
             snapshot_producer=self,
         )
@@ -90,17 +95,21 @@ class _PlannedOverwrite(_OverwriteFiles):
         ]
 
 
-class _Cleansing(_PlannedOverwrite):
+class _ThoroughOverwrite(_PlannedOverwrite):
+    """An overwrite that looks into every manifest, because what DuckDB says of partitions there is not pyiceberg's."""
+
+    def _build_delete_files_partition_predicate(self) -> None:
+        """None: no manifest is passed over."""
+
+    def _build_manifest_evaluator(self, _: int) -> Callable[[ManifestFile], bool]:
+        return lambda _: True
+
+
+class _Cleansing(_ThoroughOverwrite):
     """An overwrite after which no manifest says anything of what is gone.
 
     An entry that says "deleted" carries the file's lowest and highest values, and those may be a person's.
     """
-
-    def _build_delete_files_partition_predicate(self) -> None:
-        """None: every manifest is looked into, because what DuckDB says of partitions there is not pyiceberg's."""
-
-    def _build_manifest_evaluator(self, _: int) -> Callable[[ManifestFile], bool]:
-        return lambda _: True
 
     def _deleted_entries(self) -> list[ManifestEntry]:
         entries = super()._deleted_entries()
@@ -126,6 +135,41 @@ class _Cleansing(_PlannedOverwrite):
         return writer.to_manifest_file()
 
 
+class _Replacing(_ThoroughOverwrite):
+    """The same rows in other files: no reader who asks what has changed since is told of them again.
+
+    A new file has the sequence number of the newest file whose rows it took. Delete files are left out: every file that
+    they speak of is replaced.
+    """
+
+    _manifests_before_merge = 2
+    sequence_numbers: Mapping[str, int]
+
+    def _process_manifests(self, manifests: list[ManifestFile]) -> list[ManifestFile]:
+        deletes = [manifest for manifest in manifests if manifest.content == ManifestContent.DELETES]
+        self._dropped = {entry.data_file for one in deletes for entry in self.fetch_manifest_entry(one)}
+        data = (manifest for manifest in manifests if manifest.content == ManifestContent.DATA)
+        return super()._process_manifests([self._numbered(one) if self._adds(one) else one for one in data])
+
+    def _adds(self, manifest: ManifestFile) -> bool:
+        return manifest.added_snapshot_id == self._snapshot_id and manifest.has_added_files()
+
+    def _numbered(self, manifest: ManifestFile) -> ManifestFile:
+        with self.new_manifest_writer(self.spec(manifest.partition_spec_id)) as writer:
+            for entry in self.fetch_manifest_entry(manifest):
+                entry.sequence_number = self.sequence_numbers[entry.data_file.file_path]
+                writer.add(entry)
+        self._io.delete(manifest.manifest_path)
+        return writer.to_manifest_file()
+
+    def _summary(self, snapshot_properties: dict[str, str] = EMPTY_DICT) -> Summary:
+        replaced = self._deleted_data_files
+        self._deleted_data_files = replaced | self._dropped
+        summary = super()._summary(snapshot_properties)
+        self._deleted_data_files = replaced
+        return Summary(Operation.REPLACE, **summary.additional_properties)
+
+
 def tells_of_deleted(manifest: ManifestFile) -> bool:
     """Whether a manifest of data files has entries of files that are deleted.
 
@@ -144,6 +188,7 @@ def commit_once(
     snapshot_properties: Mapping[str, str] | None = None,
     last_look: Callable[[], None] | None = None,
     cleansing: bool = False,
+    same_rows: Mapping[str, int] | None = None,
 ) -> int | None:
     """Commit to a table as it was when `table` was loaded: one snapshot if files change, none if they don't.
 
@@ -155,6 +200,8 @@ def commit_once(
     :param snapshot_properties: entries of the snapshot's summary.
     :param last_look: called with the files written, right before the commit; it may raise to stop it.
     :param cleansing: make a snapshot in any case, whose manifests say nothing of files that are gone.
+    :param same_rows: make a snapshot in any case, by which no row has changed: path of each added file → highest
+        sequence number among the files whose rows are in it. Every file that has delete files is among `removed`.
     :return: id of the new snapshot, None if there is none.
     :raises CommitFailedException: when someone else committed since the planning; plan again.
     :raises ValidationException: likewise.
@@ -166,10 +213,10 @@ def commit_once(
         transaction = _Transaction(table)
         requirement = AssertProperties(properties={name: table.properties.get(name) for name in unmoved})
         transaction._apply((), (requirement,))  # type: ignore[arg-type]
-        if added or removed or cleansing:
-            kind: type[_PlannedOverwrite | _PlannedAppend] = _PlannedAppend
-            if cleansing or removed:
-                kind = _Cleansing if cleansing else _PlannedOverwrite
+        if added or removed or cleansing or same_rows is not None:
+            kind: type[_PlannedOverwrite | _PlannedAppend] = _PlannedOverwrite if removed else _PlannedAppend
+            if cleansing or same_rows is not None:
+                kind = _Cleansing if cleansing else _Replacing
             producer = kind(
                 operation=Operation.APPEND if kind is _PlannedAppend else Operation.OVERWRITE,
                 transaction=transaction,
@@ -177,6 +224,8 @@ def commit_once(
                 branch=MAIN_BRANCH,
                 snapshot_properties=dict(snapshot_properties or {}),
             )
+            if isinstance(producer, _Replacing):
+                producer.sequence_numbers = same_rows or {}
             snapshot_id = _stage_files(producer, added, removed)
         if properties:
             transaction.set_properties(dict(properties))

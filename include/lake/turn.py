@@ -2,6 +2,8 @@
 
 The turn is a property of the ledger, set and cleared by commits that fail if it has moved. A run that ended without
 giving it back has lost it: whoever wants it next asks whether that run still goes on.
+
+The holder is a run of the object's own DAG, told by its id, or a run of the upkeep, which has its DAG's name before it.
 """
 
 from __future__ import annotations
@@ -18,7 +20,27 @@ from include.lake.one_commit import commit_once
 log = logging.getLogger(__name__)
 
 TURN = "sf-history.turn"
+#: The DAG that keeps the tables small; its runs hold a turn as well.
+UPKEEP_DAG = "lakehouse_maintenance"
 _NOBODY = ""
+
+
+def upkeep_holder(run_id: str) -> str:
+    """As whom a run of the upkeep takes turns.
+
+    :param run_id: Airflow's run id.
+    """
+    return f"{UPKEEP_DAG}/{run_id}"
+
+
+def run_of_holder(holder: str, *, dag_id: str) -> tuple[str, str]:
+    """DAG and run that hold a turn.
+
+    :param holder: what the turn says.
+    :param dag_id: the object's own DAG.
+    """
+    prefix = f"{UPKEEP_DAG}/"
+    return (UPKEEP_DAG, holder.removeprefix(prefix)) if holder.startswith(prefix) else (dag_id, holder)
 
 
 @again_on_conflict
@@ -27,9 +49,9 @@ def take_turn(catalog: Catalog, tables: RawTables, *, run_id: str, goes_on: Call
 
     :param catalog: the Iceberg catalog.
     :param tables: the object's tables; the ledger is there.
-    :param run_id: Airflow's run id.
-    :param goes_on: whether a run, by its id, has not ended yet.
-    :return: None if the turn is the run's; else the id of the run that has it.
+    :param run_id: Airflow's run id, or `upkeep_holder` of it.
+    :param goes_on: whether a holder has not ended yet.
+    :return: None if the turn is the run's; else the holder.
     """
     ledger = catalog.load_table(tables.ledger)
     holder = ledger.properties.get(TURN) or _NOBODY
@@ -49,7 +71,7 @@ def give_back_turn(catalog: Catalog, tables: RawTables, *, run_id: str | None) -
 
     :param catalog: the Iceberg catalog.
     :param tables: the object's tables.
-    :param run_id: Airflow's run id; None: whoever has it, for a caller who knows that nobody goes on.
+    :param run_id: as whom it was taken; None: whoever has it, for a caller who knows that nobody goes on.
     """
     if not catalog.table_exists(tables.ledger):
         return

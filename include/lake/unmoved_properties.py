@@ -1,4 +1,4 @@
-"""A requirement that pyiceberg lacks: a commit goes through only if some table properties have not moved meanwhile."""
+"""Requirements that pyiceberg lacks: a commit goes through only if properties, or branches and tags, have not moved."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 from pyiceberg.exceptions import CommitFailedException
 from pyiceberg.table.metadata import TableMetadata
+from pyiceberg.table.refs import MAIN_BRANCH
 from pyiceberg.table.update import ValidatableTableRequirement
 
 
@@ -29,3 +30,31 @@ class AssertProperties(ValidatableTableRequirement):
         for name, expected in self.properties.items():
             if current.get(name) != expected:
                 raise CommitFailedException(f"{name} is {current.get(name)!r} by now, was {expected!r} at planning")
+
+
+class AssertRefs(ValidatableTableRequirement):
+    """Branches and tags must be those that were there at planning, wherever they point: none holds a snapshot unseen.
+
+    :param held: names of the branches and tags, except main.
+    """
+
+    type: Literal["assert-refs"] = Field(default="assert-refs")
+    held: dict[str, int]
+
+    def validate(self, base_metadata: TableMetadata | None) -> None:  # type: ignore[override]
+        """Compare with what the catalog has now.
+
+        :param base_metadata: the table's current metadata.
+        :raises CommitFailedException: when one has come, gone or moved.
+        """
+        current = held_by_refs(base_metadata) if base_metadata else {}
+        if current != self.held:
+            raise CommitFailedException(f"branches and tags are {current} by now, were {self.held} at planning")
+
+
+def held_by_refs(metadata: TableMetadata) -> dict[str, int]:
+    """Name of each branch and tag except main, and its snapshot.
+
+    :param metadata: of a table.
+    """
+    return {name: ref.snapshot_id for name, ref in metadata.refs.items() if name != MAIN_BRANCH}

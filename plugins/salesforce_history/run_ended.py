@@ -10,6 +10,8 @@ from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 from asgiref.sync import sync_to_async
 
+from include.lake.turn import run_of_holder
+
 #: States of a run that holds its turn. One that was cleared and is queued waits for whoever runs, not the other way.
 GOES_ON = ["running"]
 
@@ -38,6 +40,15 @@ class RunEndedTrigger(BaseTrigger):
         while await sync_to_async(goes_on)(self.dag_id, self.run_id):
             await asyncio.sleep(self.poll_interval)
         yield TriggerEvent(self.run_id)
+
+
+def holder_goes_on(dag_id: str, holder: str) -> bool:
+    """Whether the run is running that holds a turn.
+
+    :param dag_id: the object's own DAG.
+    :param holder: what the turn says.
+    """
+    return goes_on(*run_of_holder(holder, dag_id=dag_id))
 
 
 def goes_on(dag_id: str, run_id: str) -> bool:

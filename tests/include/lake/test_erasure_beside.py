@@ -235,7 +235,7 @@ def test_a_crash_in_the_expiry_leaves_every_property_as_it_was(
     class Death(BaseException):
         pass
 
-    real = expiry._delete
+    real = expiry.delete_files
 
     def die(table: Any, names: Any) -> int:
         if any("metadata.json" in name for name in names):
@@ -243,7 +243,7 @@ def test_a_crash_in_the_expiry_leaves_every_property_as_it_was(
         return real(table, names)
 
     with monkeypatch.context() as patch:
-        patch.setattr(expiry, "_delete", die)
+        patch.setattr(expiry, "delete_files", die)
         with pytest.raises(Death):
             forget(erasing_lake)
     assert erasing_lake.table("changes").properties["write.metadata.previous-versions-max"] == before == "50"
