@@ -6,6 +6,7 @@ is imported, because Airflow reads them while it is imported.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -85,16 +86,20 @@ class AirflowHome:
     def prepare(self, variables: Mapping[str, str], *, fresh: bool) -> None:
         """Have a migrated database with the pools of airflow_settings.yaml.
 
-        The first migration takes some seconds; later fresh databases are copies of that first one.
+        The first migration takes some seconds; later fresh databases are copies of that first one. Where the pools have
+        changed since, it is made anew.
 
         :param variables: from `variables()`.
         :param fresh: start from an empty database, without the runs of earlier calls.
         """
-        database, pristine = self.folder / "airflow.db", self.folder / f"pristine-{_airflow_version()}.db"
+        pools = self._pools()
+        made_of = hashlib.sha256(pools.encode()).hexdigest()[:12]
+        database = self.folder / "airflow.db"
+        pristine = self.folder / f"pristine-{_airflow_version()}-{made_of}.db"
         if not pristine.exists():
             database.unlink(missing_ok=True)
             self._airflow(variables, "db", "migrate")
-            self._import_pools(variables)
+            self._import_pools(variables, pools)
             partial = pristine.with_suffix(".partial")
             shutil.copyfile(database, partial)
             partial.replace(pristine)
@@ -103,7 +108,7 @@ class AirflowHome:
                 leftover.unlink()
             shutil.copyfile(pristine, database)
 
-    def _import_pools(self, variables: Mapping[str, str]) -> None:
+    def _pools(self) -> str:
         settings = yaml.safe_load((self.project / "airflow_settings.yaml").read_text(encoding="utf-8"))
         pools: dict[str, Any] = {
             pool["pool_name"]: {
@@ -113,8 +118,11 @@ class AirflowHome:
             }
             for pool in settings["airflow"]["pools"]
         }
+        return json.dumps(pools, sort_keys=True)
+
+    def _import_pools(self, variables: Mapping[str, str], pools: str) -> None:
         path = self.folder / "pools.json"
-        path.write_text(json.dumps(pools), encoding="utf-8")
+        path.write_text(pools, encoding="utf-8")
         self._airflow(variables, "pools", "import", str(path))
 
     def _airflow(self, variables: Mapping[str, str], *arguments: str) -> None:

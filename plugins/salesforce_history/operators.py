@@ -32,6 +32,7 @@ from include.salesforce.errors import (
 )
 from include.salesforce.window import RunRequest, WindowRefused
 from include.staging.manifest import ExtractionManifest, ReadPlan, ValidationManifest
+from salesforce_history.assets import announce_rejected, announce_upsert
 from salesforce_history.connections import lake_catalog, salesforce_client
 from salesforce_history.params import ParamRefused, flag, ids_to_erase, moment, refuse_misspelt
 
@@ -169,7 +170,9 @@ class ValidateOperator(ObjectOperator):
         self.extraction = extraction
 
     def work(self, context: Context) -> dict[str, Any]:
-        manifest = self.flow().validate(ExtractionManifest.model_validate(self.extraction))
+        flow = self.flow()
+        manifest = flow.validate(ExtractionManifest.model_validate(self.extraction))
+        announce_rejected(context, flow, manifest)
         return manifest.model_dump(mode="json")
 
 
@@ -194,9 +197,11 @@ class IcebergUpsertOperator(ObjectOperator):
         if ids := ids_to_erase(params):
             # Before the upsert, so that the dbt models of this very run build their tables without them.
             flow.erase(ids, run_id=context["run_id"], org_id=validation.extraction.plan.org_id)
-        if flag(params, "replay_quarantine"):
-            context["ti"].xcom_push(key=REPLAY, value=flow.replay_quarantine().model_dump(mode="json"))
+        replay = flow.replay_quarantine() if flag(params, "replay_quarantine") else None
+        if replay:
+            context["ti"].xcom_push(key=REPLAY, value=replay.model_dump(mode="json"))
         manifest = flow.upsert(validation)
+        announce_upsert(context, flow, manifest, replay)
         return manifest.model_dump(mode="json")
 
 

@@ -12,6 +12,7 @@ from include.lake.run_log import read_run, record_run
 from include.lake.turn import give_back_turn, who_has_the_turn
 from include.lake.version_counts import count_versions
 from include.staging.manifest import ExtractionManifest, ReadPlan, UpsertManifest, ValidationManifest
+from salesforce_history.assets import announce_published
 from salesforce_history.dbt_group import can_be_rebuilt
 from salesforce_history.operators import ObjectOperator
 
@@ -93,6 +94,7 @@ class PublishMetricsOperator(ObjectOperator):
             record_run(catalog, environment.operations_namespace, row)
         if not published:
             raise HistoryNotPublished(self._explain(failed, states))
+        announce_published(context, flow, row)
         summary = {name: value for name, value in row.items() if isinstance(value, int) and not isinstance(value, bool)}
         self.log.info(
             "%s: %s", self.object_file.object, ", ".join(f"{name} {value:,}" for name, value in summary.items())
