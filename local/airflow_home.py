@@ -86,8 +86,8 @@ class AirflowHome:
     def prepare(self, variables: Mapping[str, str], *, fresh: bool) -> None:
         """Have a migrated database with the pools of airflow_settings.yaml.
 
-        The first migration takes some seconds; later fresh databases are copies of that first one. Where the pools have
-        changed since, it is made anew.
+        The first migration takes some seconds; later fresh databases are copies of that first one. A database that
+        began with other pools, or with an older Airflow, is brought up to date and keeps its runs.
 
         :param variables: from `variables()`.
         :param fresh: start from an empty database, without the runs of earlier calls.
@@ -96,17 +96,23 @@ class AirflowHome:
         made_of = hashlib.sha256(pools.encode()).hexdigest()[:12]
         database = self.folder / "airflow.db"
         pristine = self.folder / f"pristine-{_airflow_version()}-{made_of}.db"
+        keep = database.exists() and not fresh
         if not pristine.exists():
-            database.unlink(missing_ok=True)
+            if not keep:
+                self._remove(database)
             self._airflow(variables, "db", "migrate")
             self._import_pools(variables, pools)
-            partial = pristine.with_suffix(".partial")
-            shutil.copyfile(database, partial)
-            partial.replace(pristine)
-        elif fresh or not database.exists():
-            for leftover in self.folder.glob("airflow.db-*"):
-                leftover.unlink()
+            if not keep:
+                partial = pristine.with_suffix(".partial")
+                shutil.copyfile(database, partial)
+                partial.replace(pristine)
+        elif not keep:
+            self._remove(database)
             shutil.copyfile(pristine, database)
+
+    def _remove(self, database: Path) -> None:
+        for part in self.folder.glob(f"{database.name}*"):
+            part.unlink()
 
     def _pools(self) -> str:
         settings = yaml.safe_load((self.project / "airflow_settings.yaml").read_text(encoding="utf-8"))

@@ -68,6 +68,9 @@ class ObjectOperator(BaseOperator):
 
     ui_color = "#d8ecff"
 
+    #: What the task has done: the manifest that it was given, if any, and its own. OpenLineage asks for it.
+    done: tuple[Any, ...] = ()
+
     def __init__(self, *, object_file: ObjectFile, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.object_file = object_file
@@ -82,6 +85,15 @@ class ObjectOperator(BaseOperator):
         :param event: the trigger's; it says no more than that the waiting is over.
         """
         return self._guarded(context)
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        """What the task has read and written. Airflow asks only where OpenLineage is configured.
+
+        :param task_instance: the task's.
+        """
+        from salesforce_history.lineage import lineage_of  # noqa: PLC0415 - its imports are not for everybody
+
+        return lineage_of(self.done, open_flow=self.flow)
 
     def _guarded(self, context: Context) -> Any:
         try:
@@ -154,6 +166,7 @@ class ExtractOperator(ObjectOperator):
     def work(self, context: Context) -> dict[str, Any]:
         flow = self.flow()
         manifest = flow.extract(_reserved_client(flow.environment), ReadPlan.model_validate(self.plan))
+        self.done = (manifest,)
         return manifest.model_dump(mode="json")
 
 
@@ -172,6 +185,7 @@ class ValidateOperator(ObjectOperator):
     def work(self, context: Context) -> dict[str, Any]:
         flow = self.flow()
         manifest = flow.validate(ExtractionManifest.model_validate(self.extraction))
+        self.done = (manifest,)
         announce_rejected(context, flow, manifest)
         return manifest.model_dump(mode="json")
 
@@ -201,6 +215,7 @@ class IcebergUpsertOperator(ObjectOperator):
         if replay:
             context["ti"].xcom_push(key=REPLAY, value=replay.model_dump(mode="json"))
         manifest = flow.upsert(validation)
+        self.done = (validation, manifest, replay)
         announce_upsert(context, flow, manifest, replay)
         return manifest.model_dump(mode="json")
 
