@@ -6,6 +6,7 @@ is imported, because Airflow reads them while it is imported.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -85,25 +86,35 @@ class AirflowHome:
     def prepare(self, variables: Mapping[str, str], *, fresh: bool) -> None:
         """Have a migrated database with the pools of airflow_settings.yaml.
 
-        The first migration takes some seconds; later fresh databases are copies of that first one.
+        The first migration takes some seconds; later fresh databases are copies of that first one. A database that
+        began with other pools, or with an older Airflow, is brought up to date and keeps its runs.
 
         :param variables: from `variables()`.
         :param fresh: start from an empty database, without the runs of earlier calls.
         """
-        database, pristine = self.folder / "airflow.db", self.folder / f"pristine-{_airflow_version()}.db"
+        pools = self._pools()
+        made_of = hashlib.sha256(pools.encode()).hexdigest()[:12]
+        database = self.folder / "airflow.db"
+        pristine = self.folder / f"pristine-{_airflow_version()}-{made_of}.db"
+        keep = database.exists() and not fresh
         if not pristine.exists():
-            database.unlink(missing_ok=True)
+            if not keep:
+                self._remove(database)
             self._airflow(variables, "db", "migrate")
-            self._import_pools(variables)
-            partial = pristine.with_suffix(".partial")
-            shutil.copyfile(database, partial)
-            partial.replace(pristine)
-        elif fresh or not database.exists():
-            for leftover in self.folder.glob("airflow.db-*"):
-                leftover.unlink()
+            self._import_pools(variables, pools)
+            if not keep:
+                partial = pristine.with_suffix(".partial")
+                shutil.copyfile(database, partial)
+                partial.replace(pristine)
+        elif not keep:
+            self._remove(database)
             shutil.copyfile(pristine, database)
 
-    def _import_pools(self, variables: Mapping[str, str]) -> None:
+    def _remove(self, database: Path) -> None:
+        for part in self.folder.glob(f"{database.name}*"):
+            part.unlink()
+
+    def _pools(self) -> str:
         settings = yaml.safe_load((self.project / "airflow_settings.yaml").read_text(encoding="utf-8"))
         pools: dict[str, Any] = {
             pool["pool_name"]: {
@@ -113,8 +124,11 @@ class AirflowHome:
             }
             for pool in settings["airflow"]["pools"]
         }
+        return json.dumps(pools, sort_keys=True)
+
+    def _import_pools(self, variables: Mapping[str, str], pools: str) -> None:
         path = self.folder / "pools.json"
-        path.write_text(json.dumps(pools), encoding="utf-8")
+        path.write_text(pools, encoding="utf-8")
         self._airflow(variables, "pools", "import", str(path))
 
     def _airflow(self, variables: Mapping[str, str], *arguments: str) -> None:

@@ -32,6 +32,7 @@ from include.salesforce.errors import (
 )
 from include.salesforce.window import RunRequest, WindowRefused
 from include.staging.manifest import ExtractionManifest, ReadPlan, ValidationManifest
+from salesforce_history.assets import announce_rejected, announce_upsert
 from salesforce_history.connections import lake_catalog, salesforce_client
 from salesforce_history.notices import tell_of_drift
 from salesforce_history.noting import noting_problems
@@ -73,6 +74,9 @@ class ObjectOperator(BaseOperator):
 
     ui_color = "#d8ecff"
 
+    #: What the task has done: the manifest that it was given, if any, and its own. OpenLineage asks for it.
+    done: tuple[Any, ...] = ()
+
     def __init__(self, *, object_file: ObjectFile, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.object_file = object_file
@@ -89,6 +93,15 @@ class ObjectOperator(BaseOperator):
         """
         with timed(context):
             return self._guarded(context)
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        """What the task has read and written. Airflow asks only where OpenLineage is configured.
+
+        :param task_instance: the task's.
+        """
+        from salesforce_history.lineage import lineage_of  # noqa: PLC0415 - its imports are not for everybody
+
+        return lineage_of(self.done, open_flow=self.flow)
 
     def _guarded(self, context: Context) -> Any:
         try:
@@ -163,6 +176,7 @@ class ExtractOperator(ObjectOperator):
     def work(self, context: Context) -> dict[str, Any]:
         flow = self.flow()
         manifest = flow.extract(_reserved_client(flow.environment), ReadPlan.model_validate(self.plan))
+        self.done = (manifest,)
         return manifest.model_dump(mode="json")
 
 
@@ -179,11 +193,14 @@ class ValidateOperator(ObjectOperator):
         self.extraction = extraction
 
     def work(self, context: Context) -> dict[str, Any]:
+        flow = self.flow()
         try:
-            manifest = self.flow().validate(ExtractionManifest.model_validate(self.extraction))
+            manifest = flow.validate(ExtractionManifest.model_validate(self.extraction))
         except TooManyRejects as problem:
             context["ti"].xcom_push(key=JUDGED, value=problem.judged.model_dump(mode="json"))
             raise
+        self.done = (manifest,)
+        announce_rejected(context, flow, manifest)
         return manifest.model_dump(mode="json")
 
 
@@ -208,9 +225,12 @@ class IcebergUpsertOperator(ObjectOperator):
         if ids := ids_to_erase(params):
             # Before the upsert, so that the dbt models of this very run build their tables without them.
             flow.erase(ids, run_id=context["run_id"], org_id=validation.extraction.plan.org_id)
-        if flag(params, "replay_quarantine"):
-            context["ti"].xcom_push(key=REPLAY, value=flow.replay_quarantine().model_dump(mode="json"))
+        replay = flow.replay_quarantine() if flag(params, "replay_quarantine") else None
+        if replay:
+            context["ti"].xcom_push(key=REPLAY, value=replay.model_dump(mode="json"))
         manifest = flow.upsert(validation)
+        self.done = (validation, manifest, replay)
+        announce_upsert(context, flow, manifest, replay)
         return manifest.model_dump(mode="json")
 
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from airflow.sdk import DAG, CronDataIntervalTimetable, TriggerRule
+from airflow.sdk import DAG, TriggerRule
 
 from include.alerts.routing import check_routes
 from include.config.environment import Environment, current_environment
 from include.config.object_file import ObjectFile, read_object_files
 from include.staging.lifetime import LONGEST_RUN
+from salesforce_history.assets import ObjectAssets
 from salesforce_history.dbt_group import RebuildHistoryOperator, dbt_task_group
 from salesforce_history.failure import tell_of_failure, tell_of_recovery
 from salesforce_history.operators import CheckSourceOperator, ExtractOperator, IcebergUpsertOperator, ValidateOperator
 from salesforce_history.params import pipeline_params
 from salesforce_history.publish import PublishMetricsOperator
+from salesforce_history.schedule import pipeline_schedule
 from salesforce_history.turn import TakeTurnOperator
 
 OWNER = "data-platform"
@@ -52,7 +54,7 @@ def build_pipeline(object_file: ObjectFile, environment: Environment) -> DAG:
             raw=environment.raw_namespace,
             curated=environment.curated_namespace,
         ),
-        schedule=CronDataIntervalTimetable(object_file.cron, timezone="UTC"),
+        schedule=pipeline_schedule(object_file, environment),
         start_date=FIRST_INTERVAL,
         catchup=False,
         max_active_runs=1,
@@ -70,8 +72,9 @@ def build_pipeline(object_file: ObjectFile, environment: Environment) -> DAG:
         },
         render_template_as_native_obj=False,
     ) as dag:
-        check_source = CheckSourceOperator(task_id="check_source", object_file=object_file)
-        extract = ExtractOperator(task_id="extract", object_file=object_file, plan=check_source.output)
+        asks = {"pool": environment.salesforce_pool}
+        check_source = CheckSourceOperator(task_id="check_source", object_file=object_file, **asks)
+        extract = ExtractOperator(task_id="extract", object_file=object_file, plan=check_source.output, **asks)
         validate = ValidateOperator(task_id="validate", object_file=object_file, extraction=extract.output)
         upsert_raw = IcebergUpsertOperator(task_id="upsert_raw", object_file=object_file, validation=validate.output)
         take_turn = TakeTurnOperator(task_id="take_turn", object_file=object_file)
@@ -96,6 +99,7 @@ def build_pipeline(object_file: ObjectFile, environment: Environment) -> DAG:
             rebuild_task="rebuild_history",
             trigger_rule=TriggerRule.ALL_DONE,
         )
+        ObjectAssets.of(object_file, environment).declare(validate=validate, upsert=upsert_raw, publish=publish_metrics)
         upsert_raw >> take_turn >> dbt_scd2 >> [rebuild_history, publish_metrics]
         rebuild_history >> publish_metrics
     return dag

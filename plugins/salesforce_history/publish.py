@@ -13,6 +13,7 @@ from include.lake.run_log import read_run, read_runs, record_run
 from include.lake.table_sizes import TableSize, measure_tables, record_sizes
 from include.lake.turn import give_back_turn, who_has_the_turn
 from salesforce_history.anomalies import tell_of_anomalies
+from salesforce_history.assets import announce_published
 from salesforce_history.dbt_group import can_be_rebuilt
 from salesforce_history.metrics import emit, metric_data
 from salesforce_history.operators import ObjectOperator
@@ -83,6 +84,7 @@ class PublishMetricsOperator(ObjectOperator):
             row = self._record(context, flow, states, published=published, rebuilt=rebuilt, failed=failed)
         if not published:
             raise HistoryNotPublished(self._explain(failed, states))
+        announce_published(context, flow, row)
         summary = {name: value for name, value in row.items() if isinstance(value, int) and not isinstance(value, bool)}
         self.log.info(
             "%s: %s", self.object_file.object, ", ".join(f"{name} {value:,}" for name, value in summary.items())
