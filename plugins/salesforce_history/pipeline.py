@@ -10,6 +10,7 @@ from include.config.environment import Environment, current_environment
 from include.config.object_file import ObjectFile, read_object_files
 from include.staging.lifetime import LONGEST_RUN
 from salesforce_history.dbt_group import RebuildHistoryOperator, dbt_task_group
+from salesforce_history.deadlines import PipelineDag, add_deadlines
 from salesforce_history.operators import CheckSourceOperator, ExtractOperator, IcebergUpsertOperator, ValidateOperator
 from salesforce_history.params import pipeline_params
 from salesforce_history.publish import PublishMetricsOperator
@@ -37,7 +38,7 @@ def build_pipeline(object_file: ObjectFile, environment: Environment) -> DAG:
     :param object_file: which object, and how.
     :param environment: where to.
     """
-    with DAG(
+    with PipelineDag(
         dag_id=object_file.dag_id,
         description=f"Keeps the history of Salesforce {object_file.object} in {object_file.dimension}",
         doc_md=_DOC.format(
@@ -92,6 +93,7 @@ def build_pipeline(object_file: ObjectFile, environment: Environment) -> DAG:
         )
         upsert_raw >> take_turn >> dbt_scd2 >> [rebuild_history, publish_metrics]
         rebuild_history >> publish_metrics
+    add_deadlines(dag, object_file, environment, dbt_group="dbt_scd2")
     return dag
 
 
