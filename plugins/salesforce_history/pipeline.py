@@ -12,6 +12,7 @@ from include.config.object_file import ObjectFile, read_object_files
 from include.staging.lifetime import LONGEST_RUN
 from salesforce_history.assets import ObjectAssets
 from salesforce_history.dbt_group import RebuildHistoryOperator, dbt_task_group
+from salesforce_history.deadlines import PipelineDag, add_deadlines
 from salesforce_history.failure import tell_of_failure, tell_of_recovery
 from salesforce_history.operators import CheckSourceOperator, ExtractOperator, IcebergUpsertOperator, ValidateOperator
 from salesforce_history.params import pipeline_params
@@ -43,7 +44,7 @@ def build_pipeline(object_file: ObjectFile, environment: Environment) -> DAG:
     :raises ChannelWithoutAddress: if alerts of the object would reach nobody.
     """
     check_routes(object_file, environment)
-    with DAG(
+    with PipelineDag(
         dag_id=object_file.dag_id,
         description=f"Keeps the history of Salesforce {object_file.object} in {object_file.dimension}",
         doc_md=_DOC.format(
@@ -102,6 +103,7 @@ def build_pipeline(object_file: ObjectFile, environment: Environment) -> DAG:
         ObjectAssets.of(object_file, environment).declare(validate=validate, upsert=upsert_raw, publish=publish_metrics)
         upsert_raw >> take_turn >> dbt_scd2 >> [rebuild_history, publish_metrics]
         rebuild_history >> publish_metrics
+    add_deadlines(dag, object_file, environment, dbt_group="dbt_scd2")
     return dag
 
 

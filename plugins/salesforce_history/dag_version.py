@@ -1,0 +1,58 @@
+"""A fingerprint of what a DAG is made of: two versions of a DAG that differ have different ones.
+
+Airflow 3.2 forgets the deadlines of a DAG that changes while its deadlines do not: the new version's row has none, and
+no run is ever late again (apache/airflow#68732). So each deadline carries this fingerprint, and changes with the DAG.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from datetime import timedelta
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+from airflow.sdk import DAG
+
+from include.config.environment import PROJECT_ROOT, Environment
+
+_SOURCES = ("dags", "include", "plugins")
+_PACKAGES = ("apache-airflow-core", "apache-airflow-task-sdk", "astronomer-cosmos")
+_PLAIN = (str, int, float, bool, timedelta)
+
+
+def dag_version(dag: DAG, environment: Environment) -> str:
+    """The same for the same sources, dbt manifest, packages, environment and settings of Airflow; else another.
+
+    :param dag: as it is built, but for its deadlines.
+    :param environment: it was built for.
+    """
+    digest = hashlib.sha256(_sources(environment.dbt_project / "target" / "manifest.json"))
+    digest.update(environment.model_dump_json().encode())
+    for line in _settings(dag):
+        digest.update(line.encode())
+    return digest.hexdigest()[:16]
+
+
+def _settings(dag: DAG) -> Iterator[str]:
+    """What Airflow's own settings decide of a DAG: default pools, queues, retries, limits."""
+    for part in (dag, *sorted(dag.tasks, key=lambda task: task.task_id)):
+        for name in sorted(part.get_serialized_fields()):
+            value = getattr(part, name, None)
+            if isinstance(value, _PLAIN):
+                yield f"{name}={value!r}\n"
+
+
+@cache
+def _sources(manifest: Path) -> bytes:
+    digest = hashlib.sha256()
+    for name in _PACKAGES:
+        digest.update(f"{name}=={version(name)}\n".encode())
+    found = (
+        path for folder in _SOURCES for path in (PROJECT_ROOT / folder).rglob("*") if path.suffix in (".py", ".yml")
+    )
+    for path in sorted([*found, manifest]):
+        digest.update(path.name.encode())
+        digest.update(path.read_bytes())
+    return digest.digest()
