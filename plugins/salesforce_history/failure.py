@@ -1,7 +1,8 @@
 """The end of a run, told: `on_failure_callback` and `on_success_callback` of the pipelines and of the upkeep.
 
 Airflow calls them once for each run that ends, in the DAG processor, not for retries nor for each task; so a run that
-failed is one alert, whatever failed after the first task did. docs/decisions/0006-who-tells-of-a-failure.md says more.
+failed is one alert, whatever failed after the first task did. docs/decisions/0006-a-ledger-of-alerts-and-a-watch.md
+says more.
 """
 
 from __future__ import annotations

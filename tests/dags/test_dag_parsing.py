@@ -56,6 +56,8 @@ print("RESULT" + json.dumps({
             "owner": dag.owner,
             "callbacks": [dag.has_on_failure_callback, dag.has_on_success_callback],
             "paused": dag.is_paused_upon_creation,
+            "warns": sorted(task.task_id for task in dag.tasks if getattr(task, "on_warning_callback", None)),
+            "notes": sorted(task.task_id for task in dag.tasks if task.on_failure_callback),
         }
         for dag in bag.dags.values()
     },
@@ -139,6 +141,11 @@ def test_how_a_pipeline_is_operated(parsed: dict[str, Any], noun: str) -> None:
     assert dag["owner"] == "data-platform"
     assert f"sf_{noun}_changes" in dag["doc"]
     assert dag["callbacks"] == [True, True]
+    dbt_tasks = {task for task in dag["tasks"] if task.startswith("dbt_scd2.")}
+    assert set(dag["notes"]) == {*dbt_tasks, "rebuild_history"}
+    tests = {task for task in dbt_tasks if task.endswith("test")}
+    assert tests
+    assert set(dag["warns"]) == tests
     assert dag["paused"] is None
 
 

@@ -18,15 +18,18 @@ from pyiceberg.catalog import Catalog
 
 from include.alerts.alert import KINDS, RUNBOOK, Alert, Kind
 from include.config.object_file import ObjectFile, read_object_files
+from include.flow import Flow
 from include.lake.alert_log import AlertRecord, claim, open_failures, read_alerts
 from include.lake.run_log import record_run
 from include.salesforce.errors import CredentialsRefused
+from include.staging.manifest import ReadPlan
 from local.lake.catalog import lake_folder
 from salesforce_history import noting, watch
 from salesforce_history.alerting import tell
 from salesforce_history.failure import tell_of_failure, tell_of_recovery
 from salesforce_history.notices import tell_of_drift, tell_of_warnings
 from salesforce_history.noting import note_failure
+from salesforce_history.operators import CheckSourceOperator
 from tests.receivers import Receivers, black_hole, mail_connection, slack_connection
 
 USER = read_object_files()["user"]
@@ -402,6 +405,7 @@ def test_the_cause_is_the_first_task_never_what_came_of_it(world: World, receive
     (got,) = receivers.all()["sns"]
     assert got.subject == "[local] User: validate failed: CredentialsRefused"
     assert "HistoryNotPublished" not in got.text
+    assert "\nTasks: validate\n" in got.text
 
 
 def test_a_task_that_was_killed_says_that_nobody_knows_why(world: World, receivers: Receivers) -> None:
@@ -517,6 +521,19 @@ def test_an_object_chooses_its_channels_and_addresses(world: World, receivers: R
     got = receivers.all()
     assert {name: len(found) for name, found in got.items()} == {"sns": 0, "slack": 0, "email": 1}
     assert got["email"][0].raw["To"] == "a@example.com, b@example.com"
+
+
+def test_check_source_tells_what_its_plan_found(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = ReadPlan.model_construct(drift=("User has fields that it did not have before: Team__c (picklist).",))
+    monkeypatch.setattr(Flow, "check_source", lambda *_, **__: plan)
+    monkeypatch.setattr("salesforce_history.operators._reserved_client", lambda _: None)
+    run = world.run(1)
+    context = {**world.context(run, "check_source"), "params": {"since": None, "until": None, "full_refresh": False}}
+    run.run_after, run.logical_date = run.data_interval_end, run.data_interval_end
+    CheckSourceOperator(task_id="check_source", object_file=USER).execute(context)  # type: ignore[arg-type]
+    (record,) = world.alerts()
+    assert (record.kind, record.run_id) == ("schema_drift", "scheduled__1")
+    assert "Team__c" in record.text
 
 
 def test_a_text_too_long_for_sns_is_cut_and_goes_out(world: World, receivers: Receivers) -> None:
