@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from include.alerts.alert import KINDS, Kind
+from include.alerts.alert import RUNBOOK as ANCHORS
+from include.alerts.runbook import HEADINGS, slug
 from include.salesforce import errors
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -23,6 +26,7 @@ INTERNAL = {
     "UnsafeSoql",  # identifiers come from object files, whose names are checked before
     "InvalidIds",  # as ParamRefused
     "NoExtraction",  # the answer of a command
+    "GaveUpWaiting",  # a channel that hangs, told as the channel's
 }
 
 
@@ -58,3 +62,25 @@ def test_a_remedy_is_the_one_that_the_code_gives(name: str) -> None:
 
 def test_internal_errors_exist() -> None:
     assert set(error_classes()) >= INTERNAL
+
+
+def headings() -> list[str]:
+    """Of the runbook, as written."""
+    return [line.lstrip("#").strip() for line in RUNBOOK.splitlines() if line.startswith("#")]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_link_of_an_alert_leads_to_its_section(kind: Kind) -> None:
+    anchors = [slug(heading) for heading in headings()]
+    assert anchors.count(ANCHORS[kind]) == 1, f"docs/runbook.md has no section `### Alert {kind.replace('_', '-')}`"
+
+
+@pytest.mark.parametrize("heading", HEADINGS)
+def test_the_link_of_an_error_leads_to_its_section(heading: str) -> None:
+    assert headings().count(heading) == 1, f"docs/runbook.md has no section `### {heading}`"
+
+
+def test_every_section_about_errors_can_be_linked_to() -> None:
+    known = set(error_classes())
+    about_errors = {heading for heading in headings() if set(heading.split(", ")) & known}
+    assert about_errors - {"HistoryNotPublished"} == set(HEADINGS)

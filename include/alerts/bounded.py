@@ -46,4 +46,4 @@ def within(seconds: float, work: Callable[[], _Result], *, called: str) -> _Resu
         raise GaveUpWaiting(f"no answer within {seconds:g} s")
     if "problem" in outcome:
         raise outcome["problem"]
-    return outcome["result"]  # type: ignore[no-any-return]
+    return outcome["result"]

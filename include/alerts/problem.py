@@ -22,7 +22,7 @@ CONSEQUENCE = "HistoryNotPublished"
 _CRITICAL = re.compile(r"^(unique_[a-z0-9_]+_id|scd_integrity)(_.+)?$")
 #: How dbt names a test that failed, in Cosmos's exception (a call inside Python) and in dbt's own log (a process).
 _FAILED_TEST = re.compile(
-    r"(?:^|errors: )(?P<called>\w+): Got \d+ results?|(?:FAIL \d+|Failure in test) (?P<logged>\w+)", re.MULTILINE
+    r"(?:^|errors: )(?P<called>\w+): Got \d+ results?|(?:FAIL \d+|Failure in test) (?!in )(?P<logged>\w+)", re.MULTILINE
 )
 _TESTS_NAMED = 50
 

@@ -36,8 +36,8 @@ class Route:
 def routes(kind: Kind, *, object_file: ObjectFile | None, environment: Environment) -> tuple[Route, ...]:
     """Where an alert goes; nowhere, if there is no address: then it is recorded only.
 
-    Missed SLAs go to `sla_channels`. Where the file does not say which, that is SNS, and where SNS has no address, every
-    channel that has one: better told elsewhere than not at all.
+    Missed SLAs go to `sla_channels`. Where the file does not say which, that is SNS, and where SNS has no address,
+    every channel that has one: better told elsewhere than not at all.
 
     :param kind: of the alert.
     :param object_file: whose section `alerts` holds; None: the environment alone.

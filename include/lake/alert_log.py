@@ -15,12 +15,12 @@ from typing import Any
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError
-from pyiceberg.expressions import And, BooleanExpression, EqualTo, In, IsNull, LessThan
+from pyiceberg.expressions import And, BooleanExpression, In, IsNull, LessThan
 from pyiceberg.table import Table
 
 from include.alerts.alert import FAILURES, Alert
 from include.lake.conflicts import again, is_conflict
-from include.lake.data_files import KeyedFile, read_file, write_files
+from include.lake.data_files import KeyedFile, at_most, equal_to, read_file, write_files
 from include.lake.layout import NEW_TABLE, bring_up_to_date
 from include.lake.one_commit import commit_once
 from include.lake.tables import ensure_namespace
@@ -210,8 +210,8 @@ def open_failures(catalog: Catalog, namespace: str, *, dag_id: str | None = None
     :param namespace: namespace of the operations tables.
     :param dag_id: of this DAG only.
     """
-    wanted: BooleanExpression = And(In("kind", FAILURES), IsNull("resolved_at"))  # type: ignore[call-arg, arg-type]
-    return _read(catalog, namespace, And(wanted, EqualTo("dag_id", dag_id)) if dag_id else wanted)  # type: ignore[call-arg, arg-type]
+    wanted = And(_one_of("kind", FAILURES), _null("resolved_at"))
+    return _read(catalog, namespace, And(wanted, equal_to("dag_id", dag_id)) if dag_id else wanted)
 
 
 def never_told(catalog: Catalog, namespace: str, *, before: datetime) -> list[AlertRecord]:
@@ -221,10 +221,8 @@ def never_told(catalog: Catalog, namespace: str, *, before: datetime) -> list[Al
     :param namespace: namespace of the operations tables.
     :param before: claimed before then: whoever claimed it later may still be sending it.
     """
-    wanted = And(
-        And(IsNull("told_at"), LessThan("attempts", MOST_ATTEMPTS)),  # type: ignore[call-arg, arg-type, misc]
-        LessThan("opened_at", before.isoformat()),  # type: ignore[call-arg, arg-type, misc]
-    )
+    few = LessThan("attempts", MOST_ATTEMPTS)  # type: ignore[call-arg, misc]
+    wanted = And(And(_null("told_at"), few), at_most("opened_at", before))
     return _read(catalog, namespace, wanted)
 
 
@@ -281,9 +279,17 @@ def _files_with(table: Table, keys: Collection[str]) -> list[KeyedFile]:
     """The files that hold a row of these keys."""
     if not keys:
         return []
-    ours = In("key", sorted(keys))  # type: ignore[call-arg, arg-type]
+    ours = _one_of("key", keys)
     near = (KeyedFile(task, None, None) for task in table.scan(row_filter=ours).plan_files())
     return [file for file in near if read_file(table, file, ["key"], ours).num_rows]
+
+
+def _one_of(column: str, values: Collection[str]) -> BooleanExpression:
+    return In(column, set(values))  # type: ignore[call-arg, misc]
+
+
+def _null(column: str) -> BooleanExpression:
+    return IsNull(column)  # type: ignore[misc]
 
 
 def _without_ids(text: str) -> str:

@@ -1,7 +1,8 @@
 """Telling people: an alert goes out once, through every channel that it is routed to.
 
-Claim the key in `sf_ops.alerts`, send, write down who was reached. Where the lake cannot be asked, the alert goes out all
-the same: told twice is better than never. One that was claimed and reached nobody is sent again by the watch (watch.py).
+Claim the key in `sf_ops.alerts`, send, write down who was reached. Where the lake cannot be asked, the alert goes out
+all the same: told twice is better than never. One that was claimed and reached nobody is sent again by the watch
+(watch.py).
 """
 
 from __future__ import annotations
@@ -86,6 +87,7 @@ def _claim(alert: Alert, environment: Environment) -> bool | None:
 def _deliver(alert: Alert, object_file: ObjectFile | None, environment: Environment, *, recorded: bool) -> None:
     ways = _routes(alert, object_file, environment)
     delivered, failed = send(alert, ways)
+    reached: list[str] = list(delivered) if ways else [NOWHERE]
     if not recorded:
         return
 
@@ -95,7 +97,7 @@ def _deliver(alert: Alert, object_file: ObjectFile | None, environment: Environm
             environment.operations_namespace,
             alert.key,
             at=datetime.now(UTC),
-            delivered=delivered if ways else [NOWHERE],
+            delivered=reached,
             failed=failed,
         )
 

@@ -79,7 +79,7 @@ def _by_slack(alert: Alert, route: Route) -> None:
         text = text.replace(letter, entity)
     SlackWebhookNotifier(
         slack_webhook_conn_id=route.conn_id, text=text, unfurl_links=False, unfurl_media=False, timeout=int(SECONDS)
-    ).notify({})  # type: ignore[arg-type]
+    ).notify({})
 
 
 def _by_email(alert: Alert, route: Route) -> None:
@@ -90,7 +90,7 @@ def _by_email(alert: Alert, route: Route) -> None:
         to=list(route.to),
         subject=alert.subject,
         html_content=f"<html><body>\n{body}</body></html>\n",
-    ).notify({})  # type: ignore[arg-type]
+    ).notify({})
 
 
 _SENDERS: Mapping[Channel, Callable[[Alert, Route], None]] = {"sns": _by_sns, "slack": _by_slack, "email": _by_email}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from airflow.providers.apache.iceberg.hooks.iceberg import IcebergHook
@@ -37,16 +38,23 @@ def salesforce_client(conn_id: str, *, max_api_usage_percentage: float = 100.0) 
         except AirflowNotFoundException:
             raise ConnectionIncomplete(f"logging in: there is no Airflow connection {conn_id}.") from None
 
-    def secrets() -> list[str]:
-        try:
-            connection = SalesforceHook.get_connection(conn_id)
-        except AirflowNotFoundException:
-            return []
-        extra = connection.extra_dejson
-        found = [connection.password, *(extra.get(prefix + key) for key in SECRETS for prefix in ("", _OLD_PREFIX))]
-        return [secret for secret in found if isinstance(secret, str)]
+    return SalesforceClient(
+        connect, max_api_usage_percentage=max_api_usage_percentage, secrets=partial(salesforce_secrets, conn_id)
+    )
 
-    return SalesforceClient(connect, max_api_usage_percentage=max_api_usage_percentage, secrets=secrets)
+
+def salesforce_secrets(conn_id: str) -> list[str]:
+    """What the connection of an org holds that must not be told; nothing, if there is none.
+
+    :param conn_id: Airflow connection of type salesforce.
+    """
+    try:
+        connection = SalesforceHook.get_connection(conn_id)
+    except AirflowNotFoundException:
+        return []
+    extra = connection.extra_dejson
+    found = [connection.password, *(extra.get(prefix + key) for key in SECRETS for prefix in ("", _OLD_PREFIX))]
+    return [secret for secret in found if isinstance(secret, str)]
 
 
 def lake_catalog(conn_id: str) -> Catalog:

@@ -17,6 +17,8 @@ from cosmos.operators.local import DbtBuildLocalOperator
 
 from include.config.environment import Environment
 from include.config.object_file import ObjectFile
+from salesforce_history.notices import tell_of_warnings
+from salesforce_history.noting import note_failure
 
 PROFILE = "sf_history"
 
@@ -69,7 +71,8 @@ def dbt_task_group(object_file: ObjectFile, environment: Environment, *, group_i
             should_detach_multiple_parents_tests=True,
             emit_datasets=False,
         ),
-        operator_args={"append_env": True, "pool": environment.dbt_pool},
+        operator_args={"append_env": True, "pool": environment.dbt_pool, "on_failure_callback": note_failure},
+        on_warning_callback=tell_of_warnings,
     )
 
 
@@ -94,6 +97,7 @@ class RebuildHistoryOperator(DbtBuildLocalOperator):
             env=_variables(environment),
             pool=environment.dbt_pool,
             emit_datasets=False,
+            on_failure_callback=note_failure,
             **_invocation(environment),
             **kwargs,
         )

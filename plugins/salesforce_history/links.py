@@ -7,6 +7,7 @@ from urllib.parse import quote
 from airflow.sdk.configuration import conf
 
 from include.alerts.alert import RUNBOOK, Kind
+from include.alerts.runbook import SECTIONS
 from include.config.environment import Environment
 
 
@@ -37,3 +38,15 @@ def runbook_link(environment: Environment, kind: Kind) -> str:
     :param kind: the kind of alert.
     """
     return f"{environment.docs_url.rstrip('/')}/runbook.md#{RUNBOOK[kind]}"
+
+
+def error_link(environment: Environment, error: str, kind: Kind) -> str:
+    """The section of the runbook about an error; where it has none, the one about the alert.
+
+    :param environment: it says where the docs can be read.
+    :param error: name of the exception's class; empty: not known.
+    :param kind: the kind of alert.
+    """
+    if error in SECTIONS:
+        return f"{environment.docs_url.rstrip('/')}/runbook.md#{SECTIONS[error]}"
+    return runbook_link(environment, kind)

@@ -33,6 +33,8 @@ from include.salesforce.errors import (
 from include.salesforce.window import RunRequest, WindowRefused
 from include.staging.manifest import ExtractionManifest, ReadPlan, ValidationManifest
 from salesforce_history.connections import lake_catalog, salesforce_client
+from salesforce_history.notices import tell_of_drift
+from salesforce_history.noting import noting_problems
 from salesforce_history.params import ParamRefused, flag, ids_to_erase, moment, refuse_misspelt
 
 #: XCom key of upsert_raw: the `ReplayManifest`, if the run was asked to replay the quarantine.
@@ -84,7 +86,8 @@ class ObjectOperator(BaseOperator):
 
     def _guarded(self, context: Context) -> Any:
         try:
-            return self.work(context)
+            with noting_problems(context):
+                return self.work(context)
         except WAITS_FOR_QUOTA as problem:
             self._wait_for_quota(context, problem)
         except PASSES_BY_ITSELF:
@@ -135,6 +138,7 @@ class CheckSourceOperator(ObjectOperator):
         refuse_misspelt(context["dag_run"].conf or {})
         ids_to_erase(context["params"])
         plan = flow.check_source(_reserved_client(flow.environment), run_request(context), run_id=context["run_id"])
+        tell_of_drift(context, self.object_file, plan.drift)
         return plan.model_dump(mode="json")
 
 

@@ -6,11 +6,13 @@ from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import DAG, CronDataIntervalTimetable, TriggerRule
 
+from include.alerts.routing import check_routes
 from include.config.environment import Environment, current_environment
 from include.config.object_file import ObjectFile, read_object_files
 from include.staging.lifetime import LONGEST_RUN
 from salesforce_history.dbt_group import RebuildHistoryOperator, dbt_task_group
 from salesforce_history.deadlines import PipelineDag, add_deadlines
+from salesforce_history.failure import tell_of_failure, tell_of_recovery
 from salesforce_history.operators import CheckSourceOperator, ExtractOperator, IcebergUpsertOperator, ValidateOperator
 from salesforce_history.params import pipeline_params
 from salesforce_history.publish import PublishMetricsOperator
@@ -37,7 +39,9 @@ def build_pipeline(object_file: ObjectFile, environment: Environment) -> DAG:
 
     :param object_file: which object, and how.
     :param environment: where to.
+    :raises ChannelWithoutAddress: if alerts of the object would reach nobody.
     """
+    check_routes(object_file, environment)
     with PipelineDag(
         dag_id=object_file.dag_id,
         description=f"Keeps the history of Salesforce {object_file.object} in {object_file.dimension}",
@@ -55,6 +59,8 @@ def build_pipeline(object_file: ObjectFile, environment: Environment) -> DAG:
         max_active_runs=1,
         dagrun_timeout=LONGEST_RUN,
         params=pipeline_params(),
+        on_failure_callback=tell_of_failure,
+        on_success_callback=tell_of_recovery,
         tags=["salesforce", object_file.table, "scd2"],
         default_args={
             "owner": OWNER,

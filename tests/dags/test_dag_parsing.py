@@ -16,7 +16,10 @@ from include.config.object_file import read_object_files
 PROJECT = Path(__file__).resolve().parents[2]
 
 #: Every DAG file, and the DAGs that it yields. A file that is not listed fails the test.
-EXPECTED = {"sf_object_pipelines.py": {"sf_account_pipeline", "sf_user_pipeline"}}
+EXPECTED = {
+    "sf_history_watch.py": {"sf_history_watch"},
+    "sf_object_pipelines.py": {"sf_account_pipeline", "sf_user_pipeline"},
+}
 
 _PARSE = """
 import json, os, socket, subprocess, sys
@@ -50,6 +53,10 @@ print("RESULT" + json.dumps({
             "params": sorted(dag.params),
             "doc": dag.doc_md or "",
             "owner": dag.owner,
+            "callbacks": [dag.has_on_failure_callback, dag.has_on_success_callback],
+            "paused": dag.is_paused_upon_creation,
+            "warns": sorted(task.task_id for task in dag.tasks if getattr(task, "on_warning_callback", None)),
+            "notes": sorted(task.task_id for task in dag.tasks if task.on_failure_callback),
         }
         for dag in bag.dags.values()
     },
@@ -92,7 +99,8 @@ def test_every_dag_file_is_known_and_yields_what_is_expected(parsed: dict[str, A
 
 
 def test_every_object_file_has_its_dag(parsed: dict[str, Any]) -> None:
-    assert set(parsed["dags"]) == {object_file.dag_id for object_file in read_object_files().values()}
+    pipelines = {dag_id for dag_id, dag in parsed["dags"].items() if dag["file"] == "sf_object_pipelines.py"}
+    assert pipelines == {object_file.dag_id for object_file in read_object_files().values()}
 
 
 def test_parsing_never_starts_dbt(parsed: dict[str, Any]) -> None:
@@ -131,3 +139,17 @@ def test_how_a_pipeline_is_operated(parsed: dict[str, Any], noun: str) -> None:
     assert dag["tags"] == sorted(["salesforce", f"sf_{noun}", "scd2"])
     assert dag["owner"] == "data-platform"
     assert f"sf_{noun}_changes" in dag["doc"]
+    assert dag["callbacks"] == [True, True]
+    dbt_tasks = {task for task in dag["tasks"] if task.startswith("dbt_scd2.")}
+    assert set(dag["notes"]) == {*dbt_tasks, "rebuild_history"}
+    tests = {task for task in dbt_tasks if task.endswith("test")}
+    assert tests
+    assert set(dag["warns"]) == tests
+    assert dag["paused"] is None
+
+
+def test_the_watch_is_paused_on_a_laptop_and_runs_one_at_a_time(parsed: dict[str, Any]) -> None:
+    watch = parsed["dags"]["sf_history_watch"]
+    assert watch["paused"] is True
+    assert (watch["catchup"], watch["max_active_runs"], watch["retries"]) == (False, 1, [0])
+    assert list(watch["tasks"]) == ["look"]

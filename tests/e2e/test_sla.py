@@ -146,7 +146,8 @@ def callbacks(airflow: Airflow, dag_id: str, run_id: str) -> list[str]:
         for state, output in ask_airflow(
             airflow,
             "select c.state, c.output from deadline d join callback c on c.id = d.callback_id "
-            f"join dag_run r on r.id = d.dagrun_id where r.dag_id = '{dag_id}' and r.run_id = '{run_id}' order by d.deadline_time",
+            "join dag_run r on r.id = d.dagrun_id "
+            f"where r.dag_id = '{dag_id}' and r.run_id = '{run_id}' order by d.deadline_time",
         )
         if state in ("success", "failed")
     ]
@@ -215,7 +216,7 @@ def test_what_is_late_is_told_once_and_then_once_more(airflow: Airflow, cloud: C
 
     for run, where in ((hanging, "The run is at "), (waiting, "The run has not started.")):
         these = messages(USER, run)
-        assert list(sorted(these)) == list(KINDS)
+        assert sorted(these) == sorted(KINDS)
         for text in these.values():
             assert where in text
             assert "\nTasks: extract: " in text

@@ -1,0 +1,118 @@
+"""When a failure is over: which later run makes it good, and how that is told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from include.alerts.alert import Alert
+from include.config.environment import current_environment
+from include.config.object_file import ObjectFile
+from include.lake.alert_log import AlertRecord, open_failures, resolve
+from salesforce_history.alerting import tell
+from salesforce_history.connections import lake_catalog
+from salesforce_history.links import run_link, runbook_link
+
+_BACKFILL = "backfill"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EndedRun:
+    """What Airflow says of a run that has ended.
+
+    :param run_id: its id.
+    :param ended_at: when it ended, after the last time it was cleared.
+    :param attempt: tells one end of a run from another, after it was cleared; empty where Airflow does not say.
+    :param interval: its data interval; None where it has none.
+    :param span_of_its_own: it reads what it was told to, rather than going on from the watermark.
+    """
+
+    run_id: str
+    ended_at: datetime
+    attempt: str = ""
+    interval: tuple[datetime | None, datetime] | None = None
+    span_of_its_own: bool = False
+
+    @classmethod
+    def of(cls, run_id: str, dag_run: Any) -> EndedRun:
+        """From a callback's context.
+
+        :param run_id: the run.
+        :param dag_run: of the context; None where it has none.
+        """
+        now = datetime.now(UTC)
+        if dag_run is None:
+            return cls(run_id=run_id, ended_at=now, span_of_its_own=run_id.startswith(_BACKFILL))
+        start, end = dag_run.data_interval_start, dag_run.data_interval_end
+        conf = dag_run.conf or {}
+        run_type = str(getattr(dag_run.run_type, "value", dag_run.run_type))
+        return cls(
+            run_id=run_id,
+            ended_at=dag_run.end_date or now,
+            attempt=dag_run.end_date.isoformat() if dag_run.end_date else "",
+            interval=(start, end) if end else None,
+            span_of_its_own=run_type == _BACKFILL or bool(conf.get("since") or conf.get("until")),
+        )
+
+    def makes_good(self, failure: AlertRecord) -> bool:
+        """Whether the success of this run ends a failure: the same run cleared, or the next one.
+
+        A run that reads a span of its own has not read what another one missed; nor has any other run read what a
+        backfill missed.
+
+        :param failure: an open failure of the same DAG.
+        """
+        if self.ended_at <= failure.restored().at:
+            return False
+        if failure.run_id == self.run_id:
+            return True
+        return not self.span_of_its_own and not failure.run_id.startswith(_BACKFILL)
+
+
+def tell_recovered(dag_id: str, run: EndedRun, *, object_file: ObjectFile | None) -> None:
+    """Say once that failures are over, and resolve them; says nothing where there are none.
+
+    :param dag_id: the DAG.
+    :param run: it has succeeded.
+    :param object_file: whose routing holds; None: the environment's.
+    """
+    environment = current_environment()
+    catalog = lake_catalog(environment.iceberg_conn_id)
+    failures = open_failures(catalog, environment.operations_namespace, dag_id=dag_id)
+    over = [failure for failure in failures if run.makes_good(failure)]
+    if not over:
+        return
+    tell(_alert(over, dag_id, run), object_file=object_file)
+    # Told first: should this process die here, the next run or the watch resolves them, and tells nothing twice.
+    resolve(
+        catalog,
+        environment.operations_namespace,
+        [failure.key for failure in over],
+        at=datetime.now(UTC),
+        by=run.run_id,
+    )
+
+
+def _alert(over: Sequence[AlertRecord], dag_id: str, run: EndedRun) -> Alert:
+    environment, newest = current_environment(), over[-1]
+    before = ", ".join(dict.fromkeys(failure.run_id for failure in over))
+    same = newest.run_id == run.run_id
+    return Alert(
+        kind="run_recovered",
+        key=f"{newest.key}/recovered",
+        environment=environment.name,
+        object=newest.object,
+        dag_id=dag_id,
+        run_id=run.run_id,
+        interval=run.interval,
+        headline="recovered: the run that had failed has succeeded"
+        if same
+        else "recovered: the next run has succeeded",
+        error=f"It had been: {newest.restored().headline} ({before}).",
+        stakes="What the failed run missed has been read and published." if newest.object else "",
+        remedy="Nothing is left to do.",
+        links={"run": run_link(dag_id, run.run_id), "runbook": runbook_link(environment, "run_recovered")},
+        at=run.ended_at,
+    )
