@@ -7,6 +7,8 @@ import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from asgiref.sync import SyncToAsync
+
 _Result = TypeVar("_Result")
 
 
@@ -26,8 +28,12 @@ def within(seconds: float, work: Callable[[], _Result], *, called: str) -> _Resu
     :raises GaveUpWaiting: when it is not done by then.
     """
     outcome: dict[str, Any] = {}
+    # In the triggerer, whoever asks Airflow for a connection does so through the event loop, which such a thread knows
+    # by what asgiref keeps for each thread. Without it, two would read from one pipe, and all of its triggers end.
+    loop = dict(vars(SyncToAsync.threadlocal))
 
     def do() -> None:
+        vars(SyncToAsync.threadlocal).update(loop)
         try:
             outcome["result"] = work()
         except BaseException as problem:  # noqa: BLE001 - raised again in the thread that waits

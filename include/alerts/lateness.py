@@ -138,7 +138,7 @@ def lateness(
         run_id=run.run_id,
         interval=run.interval,
         headline=f"{headline}: {_few(list(late))} unfinished {write_duration(age)} after the run was queued",
-        tasks=tuple(f"{name}: {_described(tasks)}" for name, tasks in late.items()),
+        tasks=tuple(_by_group(late)),
         error=f"{write_duration(since_queued - sla)} late. {_whereabouts(active, states)}",
         stakes=_STAKES,
         remedy=_remedy(active, states),
@@ -176,6 +176,17 @@ def _by_words(tasks: States) -> dict[str, list[str]]:
     for task, state in tasks.items():
         found.setdefault(_words(state), []).append(task)
     return {words: names for words, names in found.items() if names}
+
+
+def _by_group(late: Mapping[str, States]) -> list[str]:
+    """Each group with its unfinished tasks; what all of them wait for is named once."""
+    first, *others = late.values()
+    shared = {task: state for task, state in first.items() if others and all(task in other for other in others)}
+    lines = [f"before all of them: {_described(shared)}"] if shared else []
+    for name, tasks in late.items():
+        own = {task: state for task, state in tasks.items() if task not in shared}
+        lines.append(f"{name}: {_described(own)}" if own else name)
+    return lines
 
 
 def _described(tasks: States) -> str:

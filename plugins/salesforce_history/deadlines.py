@@ -91,8 +91,8 @@ def plan_watches(dag: DAG, object_file: ObjectFile, *, dbt_group: str, version: 
     models = model_tasks(dag, dbt_group)
     if unknown := sorted(set(slas.models) - set(models)):
         raise ObjectFileError(
-            f"the object file of {object_file.object}: slas.models: {', '.join(unknown)} is no dbt model of this object; "
-            f"allowed are {', '.join(sorted(models))}"
+            f"the object file of {object_file.object}: slas.models: {', '.join(unknown)} is no dbt model of the "
+            f"object; allowed are {', '.join(sorted(models))}"
         )
     groups: dict[str, tuple[timedelta | None, list[str]]] = {
         "run": (slas.run, [task.task_id for task in in_order(dag)]),

@@ -1,0 +1,224 @@
+"""SLAs as deadlines of the DAGs: what they watch, that they survive Airflow, and that they disturb nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+_PRELUDE = """
+import json, sys
+from pathlib import Path
+import yaml
+from include.config.environment import current_environment
+from include.config.object_file import ObjectFile, read_object_files
+
+def with_slas(noun="user", **slas):
+    document = yaml.safe_load((Path(sys.argv[1]) / "include" / "objects" / f"{noun}.yml").read_text())
+    return ObjectFile.model_validate({**document, "slas": slas})
+
+def answer(what):
+    print("ANSWER" + json.dumps(what))
+"""
+
+
+def in_airflow(home: Path, script: str, **variables: str) -> Any:
+    """What a script answers in a process that has Airflow under a home of its own."""
+    done = subprocess.run(
+        [sys.executable, "-c", _PRELUDE + script, str(PROJECT)],
+        env={
+            **os.environ,
+            "AIRFLOW_HOME": str(home),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__CORE__DAGS_FOLDER": str(PROJECT / "dags"),
+            "AIRFLOW__CORE__PLUGINS_FOLDER": str(PROJECT / "plugins"),
+            "AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "0",
+            "AIRFLOW__COSMOS__ENABLE_TELEMETRY": "False",
+            "PYTHONPATH": f"{PROJECT}:{PROJECT / 'plugins'}",
+            "SF_HISTORY_LAKE": str(home / "lake"),
+            **variables,
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=home,
+    )
+    assert "ANSWER" in done.stdout, done.stdout[-3000:] + done.stderr[-3000:]
+    found = json.loads(done.stdout.rsplit("ANSWER", 1)[1].splitlines()[0])
+    return found if found is not None else done.stdout + done.stderr
+
+
+_DEADLINES = """
+from salesforce_history.pipeline import build_pipeline
+dag = build_pipeline(with_slas(**{slas!r}), current_environment())
+answer([(each.interval.total_seconds(), each.callback.path, each.callback.kwargs) for each in dag.deadline])
+"""
+
+
+def deadlines(home: Path, slas: dict[str, Any], **variables: str) -> list[Any]:
+    found: list[Any] = in_airflow(home, _DEADLINES.format(slas=slas), **variables)
+    return found
+
+
+@pytest.mark.parametrize("execution", ["local", "watcher"])
+def test_each_sla_is_two_deadlines_and_equal_ones_share_them(tmp_path: Path, execution: str) -> None:
+    slas = {
+        "run": "30m", "extract": "10m", "upsert": "10m", "each_model": "20m", "models": {"dim_sf_user_scd": "25m"},
+        "escalate_after": "15m",
+    }  # fmt: skip
+    found = deadlines(tmp_path, slas, SF_HISTORY_DBT_EXECUTION=execution)
+    assert {path for _, path, _ in found} == {"salesforce_history.lateness.tell_if_late"}
+    moments = [(seconds / 60, watch["escalate_seconds"] / 60, sorted(watch["groups"])) for seconds, _, watch in found]
+    models = [
+        "dim_sf_user_current", "int_sf_user_changes", "int_sf_user_versions", "sf_user_snapshot", "stg_sf_user",
+        "stg_sf_user_changes",
+    ]  # fmt: skip
+    assert moments == [
+        (10, 0, ["extract", "upsert"]),
+        (25, 15, ["extract", "upsert"]),
+        (20, 0, models),
+        (35, 15, models),
+        (25, 0, ["dim_sf_user_scd"]),
+        (40, 15, ["dim_sf_user_scd"]),
+        (30, 0, ["run"]),
+        (45, 15, ["run"]),
+    ]
+    groups = {name: tasks for _, _, watch in found for name, tasks in watch["groups"].items()}
+    assert groups["extract"] == ["check_source", "extract", "validate"]
+    assert groups["upsert"] == ["upsert_raw"]
+    cross_check = "dbt_scd2.dim_sf_user_agrees_with_snapshot_test"
+    assert groups["int_sf_user_changes"] == ["take_turn", "dbt_scd2.int_sf_user_changes_run"]
+    assert groups["dim_sf_user_scd"] == [
+        "take_turn", "dbt_scd2.dim_sf_user_scd.run", "dbt_scd2.dim_sf_user_scd.test", cross_check,
+    ]  # fmt: skip
+    assert groups["sf_user_snapshot"] == ["take_turn", "dbt_scd2.sf_user_snapshot_snapshot", cross_check]
+    assert groups["run"][:4] == ["check_source", "extract", "validate", "upsert_raw"]
+    assert groups["run"][-2:] == ["rebuild_history", "publish_metrics"]
+    assert {task for tasks in groups.values() for task in tasks} == set(groups["run"])
+    assert all(len(json.dumps(watch)) < 4000 for _, _, watch in found)
+
+
+def test_no_sla_is_no_deadline(tmp_path: Path) -> None:
+    assert deadlines(tmp_path, {"run": None}) == []
+
+
+def test_deadlines_are_the_same_in_every_process(tmp_path: Path) -> None:
+    slas = {"run": "30m", "each_model": "20m"}
+    one, other = (deadlines(tmp_path, slas, PYTHONHASHSEED=seed) for seed in ("1", "2"))
+    assert one == other
+
+
+def test_an_sla_of_a_model_that_there_is_not_says_which_there_are(tmp_path: Path) -> None:
+    said = in_airflow(
+        tmp_path,
+        """
+from salesforce_history.pipeline import build_pipeline
+try:
+    build_pipeline(with_slas(models={"dim_sf_usr_scd": "1h"}), current_environment())
+except Exception as problem:
+    answer([type(problem).__name__, str(problem)])
+""",
+    )
+    assert said == [
+        "ObjectFileError",
+        "the object file of User: slas.models: dim_sf_usr_scd is no dbt model of the object; allowed are "
+        "dim_sf_user_current, dim_sf_user_scd, int_sf_user_changes, int_sf_user_versions, sf_user_snapshot, "
+        "stg_sf_user, stg_sf_user_changes",
+    ]
+
+
+def test_an_airflow_without_deadlines_says_once_what_is_lost_and_has_its_dags(tmp_path: Path) -> None:
+    found = in_airflow(
+        tmp_path,
+        """
+import airflow.sdk, logging
+known = airflow.sdk.__getattr__
+def older(name):
+    if name in ("AsyncCallback", "DeadlineAlert", "DeadlineReference"):
+        raise AttributeError(name)
+    return known(name)
+airflow.sdk.__getattr__ = older
+said = []
+class Keep(logging.Handler):
+    def emit(self, record):
+        said.append(record.getMessage())
+logging.getLogger("salesforce_history.deadlines").addHandler(Keep())
+from salesforce_history.pipeline import build_pipelines
+dags = build_pipelines()
+answer([sorted(dags), [dag.deadline for dag in dags.values()], said])
+""",
+    )
+    assert found[:2] == [["sf_account_pipeline", "sf_user_pipeline"], [None, None]]
+    (said,) = found[2]
+    assert "has no deadlines" in said
+    assert "missed SLAs are not told of" in said
+
+
+def test_the_callback_costs_the_scheduler_no_imports(tmp_path: Path) -> None:
+    loaded = in_airflow(
+        tmp_path,
+        """
+import airflow.sdk
+before = set(sys.modules)
+import salesforce_history.lateness
+answer(sorted({name.split(".")[0] for name in set(sys.modules) - before}))
+""",
+    )
+    assert set(loaded) <= {"asgiref", "salesforce_history", "concurrent", "queue", "typing_extensions"}
+
+
+_VERSIONS = """
+from airflow.dag_processing.bundles.manager import DagBundlesManager
+from airflow.dag_processing.dagbag import BundleDagBag, sync_bag_to_db
+from airflow.models.dagbag import DBDagBag
+from airflow.models.deadline import Deadline
+from airflow.utils.session import create_session
+from airflow.utils.state import DagRunState
+from airflow.utils.types import DagRunTriggeredByType, DagRunType
+from airflow.sdk import timezone
+from sqlalchemy import func, select
+import os
+
+manager = DagBundlesManager()
+manager.sync_bundles_to_db()
+(bundle,) = manager.get_all_dag_bundles()
+bundle.initialize()
+found = []
+for delay in ("60", "60", "90"):
+    # What the tasks are like changes; what their deadlines are does not.
+    os.environ["SF_HISTORY_RETRY_DELAY_SECONDS"] = delay
+    bag = BundleDagBag(dag_folder=bundle.path, bundle_path=bundle.path, bundle_name=bundle.name)
+    with create_session() as session:
+        sync_bag_to_db(bag, bundle.name, bundle.version, session=session)
+    with create_session() as session:
+        dag = DBDagBag().get_latest_version_of_dag("sf_user_pipeline", session=session)
+        now = timezone.utcnow()
+        run = dag.create_dagrun(
+            run_id=f"manual__{now.isoformat()}", run_after=now, run_type=DagRunType.MANUAL, session=session,
+            triggered_by=DagRunTriggeredByType.TEST, state=DagRunState.QUEUED,
+        )
+        session.flush()
+        count = session.scalar(select(func.count()).select_from(Deadline).where(Deadline.dagrun_id == run.id))
+        found.append([str(run.created_dag_version_id), count])
+answer(found)
+"""
+
+
+def test_a_dag_that_changes_keeps_its_deadlines(tmp_path: Path) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "airflow", "db", "migrate"],
+        env={**os.environ, "AIRFLOW_HOME": str(tmp_path)},
+        capture_output=True,
+        check=True,
+    )
+    first, again, changed = in_airflow(tmp_path, _VERSIONS)
+    assert first == again
+    assert changed[0] != first[0]
+    assert first[1] == changed[1] == 8
