@@ -76,7 +76,7 @@ def test_a_name_that_is_none_is_never_asked_about(name: str) -> None:
 
 
 def test_athena_is_asked_until_it_has_no_more_to_do() -> None:
-    more = "ICEBERG_VACUUM_MORE_RUNS_NEEDED: Removed 20000 files in this round of vacuum, but there are more files remaining."
+    more = "ICEBERG_VACUUM_MORE_RUNS_NEEDED: Removed 20000 files in this round of vacuum, but there are more."
     athena: Any = Athena(more, more, None)
     assert ask_athena(athena, "VACUUM n.t", "n.t", ATHENA) == 3
     assert athena.asked[0] == {
