@@ -234,10 +234,11 @@ _DOC = """
 
 Once a week, for each object in its turn: small files become large ones, rows that were deleted by position go for
 good, old snapshots expire, files that nobody refers to are removed, and so are staged files of old runs. Then the
-tables about runs, and Athena's query results. A pipeline that starts meanwhile reads and logs, and waits at `take_turn`.
+tables about runs, and Athena's query results. A pipeline that starts meanwhile reads and logs, and waits at its
+`take_turn`.
 
-Every table's size before and after is in the task's log and in `sf_ops.upkeep`. What stays how long: section `upkeep` of
-the object file; see docs/upkeep.md. Every task can be cleared and run again at any time.
+Every table's size before and after is in the task's log and in `sf_ops.upkeep`. What stays how long is in section
+`upkeep` of the object file; see docs/upkeep.md. Every task can be cleared and run again at any time.
 
 **Trigger** it with a form: one object, some tables, or a look only (`dry_run`).
 """

@@ -45,7 +45,7 @@ def upkeep_params() -> dict[str, Param]:
             default=None,
             type=["null", "string"],
             title="Only this object",
-            description_md="Name of an object file, such as `user`. Leave empty for all, and for the tables about runs.",
+            description_md="Name of an object file, such as `user`. Empty: all of them, and the tables about runs.",
         ),
         "tables": Param(
             default=[],

@@ -1,4 +1,4 @@
-"""Lakes for upkeep: the raw lake of the upsert's tests, and what the rows of a table are, whatever files they are in."""
+"""Lakes for upkeep: the raw lake of the upsert's tests; and the rows of a table, whatever files they are in."""
 
 from __future__ import annotations
 

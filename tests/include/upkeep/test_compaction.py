@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections import Counter
 from typing import Any
@@ -16,8 +17,8 @@ from pyiceberg.exceptions import CommitFailedException, ValidationException
 from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
-from pyiceberg.table.sorting import SortField, SortOrder
 from pyiceberg.table.snapshots import Operation
+from pyiceberg.table.sorting import SortField, SortOrder
 from pyiceberg.transforms import BucketTransform, IdentityTransform
 from pyiceberg.types import LongType, NestedField, StringType
 
@@ -67,7 +68,7 @@ def test_small_files_become_few_sorted_ones_and_a_second_time_nothing_happens(la
     assert rows_of(table) == before
     files = keyed_files(table)
     assert len(files) == done.into < 12
-    for file, following in zip(files, files[1:], strict=False):
+    for file, following in itertools.pairwise(files):
         assert (file.upper or "") < (following.lower or "")
     for file in files:
         found = read_file(table, file, ["id"]).column("id").to_pylist()
@@ -109,7 +110,7 @@ def test_a_partitioned_table_is_done_partition_by_partition(lake: Any) -> None:
     before = rows_of(table)
     assert shrink(table, file_bytes=10**6).into == 4
     assert rows_of(table) == before
-    assert len({tuple([task.file.partition[0]]) for task in table.scan().plan_files()}) == 4
+    assert len({task.file.partition[0] for task in table.scan().plan_files()}) == 4
 
 
 def test_missing_and_repeated_keys_stay(lake: Any) -> None:
