@@ -7,15 +7,10 @@ from pyiceberg.exceptions import NoSuchTableError
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Operation, Snapshot, ancestors_of
 
-#: Counts of a snapshot's summary that say that rows came or went. Engines write those that they know of.
-_COUNTS = (
-    "added-records",
-    "deleted-records",
-    "added-data-files",
-    "deleted-data-files",
-    "added-delete-files",
-    "removed-delete-files",
-)
+#: Counts of a snapshot's summary that say that rows came or went. One that is zero may be left out.
+_ROWS = ("added-records", "deleted-records", "added-delete-files", "removed-delete-files")
+#: Counts that show that the engine counts at all.
+_OTHERS = ("added-data-files", "deleted-data-files", "total-records")
 
 
 def changed_since(catalog: Catalog, identifier: str, snapshot_id: int | None) -> int | None:
@@ -55,5 +50,5 @@ def _moves_rows(snapshot: Snapshot) -> bool:
         return True
     if summary.operation == Operation.REPLACE:
         return False
-    counts = [summary.additional_properties[name] for name in _COUNTS if name in summary.additional_properties]
-    return not counts or any(int(count) > 0 for count in counts)
+    counts = {name: int(summary.additional_properties.get(name, -1)) for name in (*_ROWS, *_OTHERS)}
+    return any(counts[name] > 0 for name in _ROWS) or all(count < 0 for count in counts.values())

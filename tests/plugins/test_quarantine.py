@@ -24,6 +24,7 @@ from local.org.handle import start_org
 from salesforce_history import ask_quarantine
 from salesforce_history.ask import main as ask
 from salesforce_history.operators import REPLAY, IcebergUpsertOperator
+from tests.plugins.asset_events import Events
 
 USER = read_object_files()["user"]
 #: A rule that user.yml does not have: what it refuses can be replayed.
@@ -135,7 +136,7 @@ def upsert(validation: ValidationManifest, **params: bool) -> Instance:
         task_id="upsert_raw", object_file=USER, validation=validation.model_dump(mode="json")
     )
     instance = Instance()
-    operator.execute({"params": params, "ti": instance, "run_id": "later"})  # type: ignore[typeddict-item]
+    operator.execute(Events().context(params=params, ti=instance, run_id="later"))  # type: ignore[arg-type]
     return instance
 
 
