@@ -8,11 +8,10 @@ from collections.abc import Iterable
 from pydantic import BaseModel, ConfigDict
 
 from include.alerts.alert import Kind
+from include.alerts.wording import one_line
 from include.salesforce.errors import SalesforceProblem
 from include.salesforce.redaction import hide
 
-#: The longest line that is told of an error.
-LONGEST_LINE = 500
 #: More failed dbt tests than this are an alert of their own.
 MANY_TESTS = 3
 
@@ -64,16 +63,6 @@ def problem_of(exception: BaseException, *, secrets: Iterable[str | None] = ()) 
         remedy=one_line(hide(remedy, secrets)),
         tests=tuple(tests)[:_TESTS_NAMED],
     )
-
-
-def one_line(text: str, *, longest: int = LONGEST_LINE) -> str:
-    """A text without line breaks and invisible characters, cut where it is too long.
-
-    :param text: any.
-    :param longest: in characters.
-    """
-    line = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
-    return line if len(line) <= longest else f"{line[: longest - 1]}…"
 
 
 def kind_of_failure(reason: str, tests: Iterable[str]) -> Kind:

@@ -6,7 +6,6 @@ since the table was looked at, so of many who try one wins. Rows gather in small
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +18,7 @@ from pyiceberg.expressions import And, BooleanExpression, In, IsNull, LessThan
 from pyiceberg.table import Table
 
 from include.alerts.alert import FAILURES, Alert
+from include.alerts.wording import without_ids
 from include.lake.conflicts import again, is_conflict
 from include.lake.data_files import KeyedFile, at_most, equal_to, read_file, write_files
 from include.lake.layout import NEW_TABLE, bring_up_to_date
@@ -39,8 +39,6 @@ _PROPERTIES = {
     "write.metadata.delete-after-commit.enabled": "true",
     "write.metadata.previous-versions-max": "50",
 }
-#: Salesforce Ids: they may be a person's, and an erasure does not come here.
-_ID = re.compile(r"\b[0-9A-Za-z]{5}0[0-9A-Za-z]{9}(?:[A-Z0-5]{3})?\b")
 
 _MOMENT = pa.timestamp("us", tz="UTC")
 _TEXTS = ("key", "kind", "environment", "object", "dag_id", "run_id", "subject", "text", "alert")
@@ -125,8 +123,8 @@ def claim(catalog: Catalog, namespace: str, alert: Alert, *, at: datetime) -> bo
         return False
     row = {
         **{name: getattr(alert, name) for name in ("key", "kind", "environment", "object", "dag_id", "run_id")},
-        **{name: _without_ids(getattr(alert, name)) for name in ("subject", "text")},
-        "alert": _without_ids(alert.model_dump_json()),
+        **{name: without_ids(getattr(alert, name)) for name in ("subject", "text")},
+        "alert": without_ids(alert.model_dump_json()),
         "opened_at": at,
         "attempts": 0,
     }
@@ -290,7 +288,3 @@ def _one_of(column: str, values: Collection[str]) -> BooleanExpression:
 
 def _null(column: str) -> BooleanExpression:
     return IsNull(column)  # type: ignore[misc]
-
-
-def _without_ids(text: str) -> str:
-    return _ID.sub("(Id)", text)

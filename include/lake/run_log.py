@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,11 +11,6 @@ from pyiceberg.catalog import Catalog
 from include.lake.operations_table import put_rows, read_rows
 
 TABLE = "pipeline_runs"
-
-#: Letters of an error that are kept: the log has the rest.
-_ERROR_LENGTH = 500
-#: They may be a person's, and an erasure does not come here.
-_ID = re.compile(r"\b[0-9A-Za-z]{5}0[0-9A-Za-z]{9}(?:[A-Z0-5]{3})?\b")
 
 _MOMENT = pa.timestamp("us", tz="UTC")
 #: docs/metrics.md says what each is. What a later layout brought comes last (include/lake/layout.py).
@@ -108,13 +102,3 @@ def read_runs(catalog: Catalog, namespace: str, *, object_name: str | None = Non
     """
     key = {"object": object_name} if object_name else None
     return read_rows(catalog, f"{namespace}.{TABLE}", schema=SCHEMA, key=key).sort_by("recorded_at")
-
-
-def one_line(text: str) -> str:
-    """A message as the column `error` keeps it: one line, without Salesforce Ids.
-
-    :param text: of any length, with any line breaks.
-    """
-    text = _ID.sub("(an Id)", text)
-    line = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
-    return line if len(line) <= _ERROR_LENGTH else f"{line[: _ERROR_LENGTH - 1]}…"

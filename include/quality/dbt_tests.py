@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from include.lake.run_log import one_line
+from include.alerts.wording import one_line, without_ids
 
 RESULTS_FILE = Path("target") / "run_results.json"
 
@@ -68,7 +68,7 @@ def read_results(project: Path) -> DbtResults | None:
         elif kind in ("model", "snapshot") and status != "skipped":
             seconds[name] = round(result["execution_time"], 3)
         if status in _BAD:
-            errors.append(one_line(f"{name}: {result['message']}"))
+            errors.append(one_line(without_ids(f"{name}: {result['message']}")))
     written = report["metadata"]["generated_at"]
     return DbtResults(at=written, tests=tests, seconds=seconds, error=min(errors, default=None))
 

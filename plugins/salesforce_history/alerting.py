@@ -14,8 +14,8 @@ from pyiceberg.catalog import Catalog
 
 from include.alerts.alert import Alert
 from include.alerts.bounded import within
-from include.alerts.problem import one_line
 from include.alerts.routing import Route, routes
+from include.alerts.wording import one_line
 from include.config.environment import Environment, current_environment
 from include.config.object_file import ObjectFile
 from include.lake.alert_log import claim, record_attempt

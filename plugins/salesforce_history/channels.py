@@ -21,8 +21,8 @@ from airflow.sdk.exceptions import AirflowNotFoundException
 
 from include.alerts.alert import Alert
 from include.alerts.bounded import within
-from include.alerts.problem import one_line
 from include.alerts.routing import Route
+from include.alerts.wording import one_line
 from include.config.operating import Channel
 from include.salesforce.redaction import hide
 

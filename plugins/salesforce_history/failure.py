@@ -15,7 +15,8 @@ from typing import Any
 from airflow.sdk import Context
 
 from include.alerts.alert import Alert, Kind
-from include.alerts.problem import kind_of_failure, one_line
+from include.alerts.problem import kind_of_failure
+from include.alerts.wording import one_line
 from include.config.environment import Environment, current_environment
 from include.config.object_file import ObjectFile
 from salesforce_history.alerting import tell

@@ -10,15 +10,16 @@ from typing import Any
 from airflow.sdk import Context
 
 from include.alerts.alert import Alert, Kind
-from include.alerts.problem import MANY_TESTS, one_line
+from include.alerts.problem import MANY_TESTS
+from include.alerts.wording import one_line
 from include.config.environment import current_environment
 from include.config.object_file import ObjectFile
 from include.lake.alert_log import resolve
 from salesforce_history.alerting import tell
 from salesforce_history.connections import lake_catalog
 from salesforce_history.dag_objects import object_of
+from salesforce_history.dbt_results import DBT_RESULTS
 from salesforce_history.links import run_link, runbook_link, task_link
-from salesforce_history.noting import DBT_RESULTS
 
 log = logging.getLogger(__name__)
 

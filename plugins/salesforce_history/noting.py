@@ -18,8 +18,6 @@ log = logging.getLogger(__name__)
 
 #: XCom key of a task that failed: a `Problem`.
 PROBLEM = "problem"
-#: XCom key of a dbt task: names of its tests under `failed` and `warned`.
-DBT_RESULTS = "dbt_results"
 
 #: `dag.test` runs tasks and callbacks in one process, and gives the callbacks no way to read an XCom. What was noted
 #: in this process is therefore kept here as well: (DAG, run) → task → problem, of the last run of each DAG.

@@ -20,7 +20,8 @@ from include.lake.run_log import read_run
 from include.staging.manifest import ExtractionManifest, ReadPlan, UpsertManifest, ValidationManifest
 from salesforce_history.connections import lake_catalog
 from salesforce_history.dbt_group import can_be_rebuilt
-from salesforce_history.noting import DBT_RESULTS, PROBLEM, noted_here
+from salesforce_history.dbt_results import DBT_RESULTS
+from salesforce_history.noting import PROBLEM, noted_here
 
 log = logging.getLogger(__name__)
 

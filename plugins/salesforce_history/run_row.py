@@ -9,18 +9,16 @@ from typing import Any
 
 from airflow.sdk import Context
 
+from include.alerts.wording import one_line, without_ids
 from include.flow import Flow
-from include.lake.run_log import one_line
 from include.lake.version_counts import count_versions
 from include.quality.dbt_tests import DbtResults
 from include.quality.score import quality_score, success_rate
 from include.staging.manifest import ExtractionManifest, ReadPlan, UpsertManifest, ValidationManifest
 from salesforce_history.dbt_results import dbt_results_of_run
+from salesforce_history.noting import PROBLEM
 from salesforce_history.operators import JUDGED, WAITS_SINCE
 from salesforce_history.timing import WORKED
-
-#: XCom key of a task that failed: why, in one `line` that holds no secret.
-_PROBLEM = "problem"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,12 +200,12 @@ class RunRow:
 
     def _error(self, failed: Sequence[str], results: DbtResults | None) -> str | None:
         for task in self.tasks.in_order(failed):
-            told = self._pull(task, _PROBLEM)
+            told = self._pull(task, PROBLEM)
             line = told.get("line") if isinstance(told, dict) else None
             if results and results.error and self.tasks.runs_dbt(task):
                 line = results.error
             if line:
-                return f"{task}: {one_line(line)}"
+                return f"{task}: {one_line(without_ids(line))}"
         return None
 
 

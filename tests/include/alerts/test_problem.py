@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from include.alerts.bounded import GaveUpWaiting, within
-from include.alerts.problem import kind_of_failure, one_line, problem_of
+from include.alerts.problem import kind_of_failure, problem_of
+from include.alerts.wording import one_line, without_ids
 from include.quality.validation import TooManyRejects
 from include.salesforce.errors import CredentialsRefused
 
@@ -38,6 +39,12 @@ def test_secrets_and_length_stay_in_bounds() -> None:
     assert problem.line.startswith("token *** xxx")
     assert len(problem.line) == 500
     assert one_line("a\tb\r\nc\u202ed") == "a b c d"
+    assert len(one_line("word " * 1_000)) == 500
+
+
+def test_ids_are_taken_out() -> None:
+    said = "4 rejected: for example 0055e0000000001AAA,\t0055e0000000002."
+    assert without_ids(said) == "4 rejected: for example (Id),\t(Id)."
 
 
 @pytest.mark.parametrize(

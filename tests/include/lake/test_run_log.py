@@ -9,7 +9,7 @@ import pytest
 from pyiceberg.catalog.sql import SqlCatalog
 
 from include.lake import operations_table
-from include.lake.run_log import one_line, read_run, read_runs, record_run
+from include.lake.run_log import read_run, read_runs, record_run
 
 
 @pytest.fixture
@@ -54,10 +54,3 @@ def test_files_and_manifests_stay_few(catalog: SqlCatalog, monkeypatch: pytest.M
 def test_a_column_that_is_not_there_is_refused(catalog: SqlCatalog) -> None:
     with pytest.raises(ValueError, match="has no column colour"):
         record_run(catalog, "sf_ops", {"run_id": "run", "object": "User", "colour": "red"})
-
-
-def test_an_error_is_one_line_that_names_nobody() -> None:
-    assert one_line("4 rejected:\n for example 0055e0000000001AAA,\t0055e0000000002.") == (
-        "4 rejected: for example (an Id), (an Id)."
-    )
-    assert len(one_line("word " * 1_000)) == 500
