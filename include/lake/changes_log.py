@@ -17,6 +17,7 @@ from pyiceberg.expressions import And, BooleanExpression
 from pyiceberg.manifest import ManifestContent
 from pyiceberg.table import Table
 
+from include.lake.data_changes import last_change
 from include.lake.data_files import (
     LARGE_FILE_BYTES,
     KeyedFile,
@@ -30,7 +31,6 @@ from include.lake.data_files import (
     write_files,
 )
 from include.lake.one_commit import commit_once
-from include.lake.same_rows import last_change
 from include.lake.tables import arrow_schema
 from include.lake.watermark import ERASURE
 

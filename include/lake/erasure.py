@@ -25,12 +25,12 @@ from pyiceberg.table import Table
 
 from include.config.environment import Environment
 from include.config.object_file import ObjectFile
+from include.lake.data_changes import changes_no_row, last_change
 from include.lake.erased import canonical_ids, id_digest, record_progress, record_request, unfinished
 from include.lake.erasure_report import ErasureContended, ErasureReport, UnknownOrg
 from include.lake.expiry import Expired, expire_history, refuse_held_history, written_at
 from include.lake.names import RawTables
 from include.lake.row_removal import REMOVAL, Removal, Wanted, remove_rows
-from include.lake.same_rows import changes_no_row, last_change
 from include.lake.turn import who_has_the_turn
 from include.lake.watermark import (
     APPLIED_CHANGES_SNAPSHOT,

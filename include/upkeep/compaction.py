@@ -22,9 +22,9 @@ from pyiceberg.manifest import DataFile, ManifestContent
 from pyiceberg.table import FileScanTask, Table
 from pyiceberg.transforms import IdentityTransform
 
+from include.lake.data_changes import SAME_ROWS_AS, last_change
 from include.lake.data_files import KeyedFile, discard, read_file, write_files
 from include.lake.one_commit import MANIFEST_BYTES, MANIFESTS_BEFORE_MERGE, commit_once
-from include.lake.same_rows import SAME_ROWS_AS, last_change
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ import pytest
 
 from include.config.operating import TableUpkeep
 from include.lake import mirror as mirror_module
-from include.lake.same_rows import last_change
+from include.lake.data_changes import last_change
 from include.lake.watermark import APPLIED_CHANGES_SNAPSHOT, STATE_PROPERTIES
 from include.upkeep.compaction import compact
 from include.upkeep.history import expire
