@@ -23,7 +23,7 @@ from local.airflow_home import PROJECT
 from local.exclusive import LakeInUse, only_one
 from local.lake.catalog import lake_folder
 
-_SHOWN = ("data_files", "delete_files", "manifests", "snapshots", "bytes", "stored_files", "stored_bytes")
+_SHOWN = ("data_files", "delete_files", "manifests", "snapshots", "bytes", "stored_bytes")
 _WIDTH = 160
 
 
@@ -78,7 +78,7 @@ def look_after(
         tables += operations_tables(catalog, environment)
     found = (keep_up(catalog, kept, environment, now=now, dry_run=dry_run) for kept in tables)
     reports = [report for report in found if report is not None]
-    for report in reports:
+    for report in reports if not dry_run else ():
         run_id = f"command__{now:%Y-%m-%dT%H:%M:%SZ}"
         record_upkeep(catalog, environment.operations_namespace, report, run_id=run_id, environment=environment.name)
     return reports, staged
@@ -98,7 +98,7 @@ def render(reports: Iterable[UpkeepReport], staged: int, console: Console) -> No
         title_justify="left",
         header_style="bold",
     )
-    table.add_column("table")
+    table.add_column("table", no_wrap=True)
     for name in ("files rewritten", "snapshots expired", "orphans", *(one.replace("_", " ") for one in _SHOWN)):
         table.add_column(name, justify="right")
     for report in reports:

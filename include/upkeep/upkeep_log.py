@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyiceberg.catalog import Catalog
 from pyiceberg.schema import Schema
-from pyiceberg.types import BooleanType, IcebergType, LongType, NestedField, StringType, TimestamptzType
+from pyiceberg.types import IcebergType, LongType, NestedField, StringType, TimestamptzType
 
 from include.lake.conflicts import again_on_conflict
 from include.lake.data_files import write_files
@@ -22,7 +22,6 @@ TABLE = "upkeep"
 
 _COLUMNS: dict[str, IcebergType] = {
     **{name: StringType() for name in ("run_id", "environment", "object", "table", "place", "engine")},
-    "dry_run": BooleanType(),
     "started_at": TimestamptzType(),
     "recorded_at": TimestamptzType(),
     **{name: LongType() for name in ("files_compacted", "snapshots_expired", "files_deleted", "orphans_deleted")},

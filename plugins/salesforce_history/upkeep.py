@@ -181,7 +181,8 @@ def _keep(
     report = keep_table(catalog, kept, environment, now=datetime.now(UTC), dry_run=request.dry_run)
     if report is None:
         return None
-    record_upkeep(catalog, environment.operations_namespace, report, run_id=run_id, environment=environment.name)
+    if not report.dry_run:
+        record_upkeep(catalog, environment.operations_namespace, report, run_id=run_id, environment=environment.name)
     return report.as_json()
 
 

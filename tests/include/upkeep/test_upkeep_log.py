@@ -31,9 +31,4 @@ def test_one_row_a_run_and_table_and_the_tables_about_runs_are_looked_after(lake
     ]
     last = next(row for row in rows if (row["run_id"], row["table"]) == ("second", "sf_ops.pipeline_runs"))
     assert (last["snapshots_before"], last["snapshots_after"], last["snapshots_expired"]) == (10, 10, 0)
-    assert (last["place"], last["engine"], last["dry_run"], last["data_files_after"]) == (
-        "pipeline_runs",
-        "pyiceberg",
-        False,
-        1,
-    )
+    assert (last["place"], last["engine"], last["data_files_after"]) == ("pipeline_runs", "pyiceberg", 1)
