@@ -25,6 +25,7 @@ from include.upkeep.tables import OBJECT_TABLES, KeptTable, object_tables, opera
 from include.upkeep.upkeep_log import record_upkeep
 from salesforce_history.connections import lake_catalog
 from salesforce_history.engines import keep_table
+from salesforce_history.failure import tell_of_failure, tell_of_recovery
 from salesforce_history.operators import ObjectOperator
 from salesforce_history.pipeline import FIRST_INTERVAL, OWNER
 from salesforce_history.run_ended import GOES_ON, holder_goes_on
@@ -201,6 +202,8 @@ def build_upkeep() -> DAG:
         max_active_tasks=1,
         dagrun_timeout=LONGEST_RUN,
         params=upkeep_params(),
+        on_failure_callback=tell_of_failure,
+        on_success_callback=tell_of_recovery,
         tags=["salesforce", "upkeep"],
         default_args={
             "owner": OWNER,
