@@ -1,7 +1,5 @@
-"""How large the Iceberg tables are, told from their metadata alone: no data is read, and no bucket is listed.
-
-`sf_ops.table_sizes` has one row a run and table, so that growth, and what the upkeep did about it, can be asked with
-SQL.
+"""`sf_ops.table_sizes`: how large each Iceberg table was after a run, one row a run and table, so that growth, and what
+the upkeep did about it, can be asked with SQL.
 """
 
 from __future__ import annotations
@@ -13,17 +11,13 @@ from datetime import UTC, datetime
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError
-from pyiceberg.manifest import ManifestContent, ManifestFile
 from pyiceberg.table import Table
-from pyiceberg.table.snapshots import Snapshot
 
+from include.lake.footprint import Footprint, footprint
 from include.lake.names import RawTables
 from include.lake.operations_table import put_rows, read_rows
 
 TABLE = "table_sizes"
-
-#: Entry of a snapshot's summary. pyiceberg and Athena write it; DuckDB leaves it out, and after it so does pyiceberg.
-_TOTAL_BYTES = "total-files-size"
 
 _MOMENT = pa.timestamp("us", tz="UTC")
 SCHEMA = pa.schema(
@@ -45,28 +39,16 @@ SCHEMA = pa.schema(
 
 
 @dataclass(frozen=True, kw_only=True)
-class TableSize:
+class TableSize(Footprint):
     """One table as it is now.
 
     :param table_name: `namespace.table`.
     :param role: what it is for: mirror, changes, quarantine, ledger, dimension, snapshot, or operations.
-    :param snapshots: states that time travel can still reach.
-    :param manifests: manifests of the current state; a reader opens each.
-    :param data_files: data files of the current state.
-    :param delete_files: files that say which rows of the data files are gone.
-    :param bytes: of data files and delete files of the current state.
-    :param records: rows in the data files; those that a delete file hides are counted until they are compacted away.
     :param measured_at: when, UTC.
     """
 
     table_name: str
     role: str
-    snapshots: int = 0
-    manifests: int = 0
-    data_files: int = 0
-    delete_files: int = 0
-    bytes: int = 0
-    records: int = 0
     measured_at: datetime
 
 
@@ -86,29 +68,13 @@ def measure_tables(catalog: Catalog, tables: RawTables, *, operations_namespace:
 
 
 def measure_table(table: Table, *, role: str) -> TableSize:
-    """The size of one table: its metadata, one manifest list, and manifests only where nobody wrote their sum.
+    """The size of one table.
 
     :param table: the loaded table.
     :param role: what it is for.
     """
-    measured_at, name = datetime.now(UTC), ".".join(table.name())
-    snapshot = table.current_snapshot()
-    if snapshot is None:
-        return TableSize(table_name=name, role=role, measured_at=measured_at)
-    manifests = snapshot.manifests(table.io)
-    data = [manifest for manifest in manifests if manifest.content == ManifestContent.DATA]
-    deletes = [manifest for manifest in manifests if manifest.content == ManifestContent.DELETES]
-    return TableSize(
-        table_name=name,
-        role=role,
-        snapshots=len(table.metadata.snapshots),
-        manifests=len(manifests),
-        data_files=sum(map(_live_files, data)),
-        delete_files=sum(map(_live_files, deletes)),
-        bytes=_bytes(table, snapshot, manifests),
-        records=sum((one.added_rows_count or 0) + (one.existing_rows_count or 0) for one in data),
-        measured_at=measured_at,
-    )
+    measured_at = datetime.now(UTC)
+    return TableSize(table_name=".".join(table.name()), role=role, measured_at=measured_at, **asdict(footprint(table)))
 
 
 def record_sizes(
@@ -146,18 +112,3 @@ def _measured(catalog: Catalog, named: Iterable[tuple[str, str]]) -> Iterable[Ta
             yield measure_table(catalog.load_table(identifier), role=role)
         except (NoSuchTableError, NoSuchNamespaceError):
             continue
-
-
-def _live_files(manifest: ManifestFile) -> int:
-    return (manifest.added_files_count or 0) + (manifest.existing_files_count or 0)
-
-
-def _bytes(table: Table, snapshot: Snapshot, manifests: Sequence[ManifestFile]) -> int:
-    said = snapshot.summary.additional_properties.get(_TOTAL_BYTES) if snapshot.summary else None
-    if said is not None:
-        return int(said)
-    return sum(
-        entry.data_file.file_size_in_bytes
-        for manifest in manifests
-        for entry in manifest.fetch_manifest_entry(table.io)
-    )

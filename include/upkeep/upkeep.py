@@ -19,7 +19,7 @@ from include.config.environment import Environment
 from include.lake.conflicts import again, is_conflict
 from include.upkeep.compaction import Compacted, compact, plan_compaction
 from include.upkeep.history import Outdated, expire, outdated
-from include.upkeep.measure import TableSize, measure
+from include.upkeep.measure import StoredSize, measure
 from include.upkeep.orphans import locations, remove_orphans
 from include.upkeep.tables import KeptTable, load_if_there
 
@@ -60,8 +60,8 @@ class UpkeepReport:
     snapshots_expired: int | None = None
     files_deleted: int | None = None
     orphans_deleted: int | None = None
-    before: TableSize
-    after: TableSize
+    before: StoredSize
+    after: StoredSize
 
     def as_json(self) -> dict[str, Any]:
         """All of it as plain JSON, for XCom."""
@@ -178,7 +178,7 @@ def _neighbours(catalog: Catalog, identifier: str, environment: Environment) -> 
 
 
 def _foreseen(
-    catalog: Catalog, kept: KeptTable, environment: Environment, before: TableSize, now: datetime
+    catalog: Catalog, kept: KeptTable, environment: Environment, before: StoredSize, now: datetime
 ) -> UpkeepReport:
     table = catalog.load_table(kept.identifier)
     plan = plan_compaction(table, from_files=kept.keep.compact_from_files, file_bytes=kept.file_bytes)

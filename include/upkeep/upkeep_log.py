@@ -6,33 +6,27 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from pyiceberg.catalog import Catalog
-from pyiceberg.schema import Schema
-from pyiceberg.types import IcebergType, LongType, NestedField, StringType, TimestamptzType
 
-from include.lake.conflicts import again_on_conflict
-from include.lake.data_files import write_files
-from include.lake.one_commit import commit_once
-from include.lake.tables import arrow_schema, ensure_namespace, ensure_table
+from include.lake.operations_table import put_rows
 from include.upkeep.measure import MEASURES
 from include.upkeep.upkeep import UpkeepReport
 
 TABLE = "upkeep"
 
-_COLUMNS: dict[str, IcebergType] = {
-    **{name: StringType() for name in ("run_id", "environment", "object", "table", "place", "engine")},
-    "started_at": TimestamptzType(),
-    "recorded_at": TimestamptzType(),
-    **{name: LongType() for name in ("files_compacted", "snapshots_expired", "files_deleted", "orphans_deleted")},
-    **{f"{name}_{when}": LongType() for name in MEASURES for when in ("before", "after")},
-}
-SCHEMA = Schema(
-    *[NestedField(number, name, kind, required=False) for number, (name, kind) in enumerate(_COLUMNS.items(), start=1)]
+_MOMENT = pa.timestamp("us", tz="UTC")
+SCHEMA = pa.schema(
+    [
+        *((name, pa.string()) for name in ("run_id", "environment", "object", "table", "place", "engine")),
+        ("dry_run", pa.bool_()),
+        ("started_at", _MOMENT),
+        ("recorded_at", _MOMENT),
+        *((name, pa.int64()) for name in ("files_compacted", "snapshots_expired", "files_deleted", "orphans_deleted")),
+        *((f"{name}_{when}", pa.int64()) for name in MEASURES for when in ("before", "after")),
+    ]
 )
 
 
-@again_on_conflict
 def record_upkeep(catalog: Catalog, namespace: str, report: UpkeepReport, *, run_id: str, environment: str) -> None:
     """Write a report; the same table in the same run again replaces its row.
 
@@ -43,20 +37,9 @@ def record_upkeep(catalog: Catalog, namespace: str, report: UpkeepReport, *, run
     :param environment: name of the environment.
     :raises LayoutTooNew: when a later release has changed the table.
     """
-    ensure_namespace(catalog, namespace)
-    table = ensure_table(catalog, f"{namespace}.{TABLE}", "upkeep", SCHEMA)
     said = asdict(report)
     for when in ("before", "after"):
         said |= {f"{name}_{when}": count for name, count in said.pop(when).items()}
-    row = {**said, "run_id": run_id, "environment": environment, "recorded_at": datetime.now(UTC)}
-    schema = arrow_schema(table)
-    known = table.scan().to_arrow().cast(schema)
-    same = pc.and_(pc.equal(known.column("run_id"), run_id), pc.equal(known.column("table"), report.table))
-    others = known.filter(pc.invert(same))
-    ours = pa.Table.from_pylist([{name: row.get(name) for name in schema.names}], schema)
-    # Some twenty rows a week: they are one file, and stay one.
-    commit_once(
-        table,
-        added=write_files(table, pa.concat_tables([others, ours])),
-        removed=[task.file for task in table.scan().plan_files()],
-    )
+    key = {"run_id": run_id, "table": report.table}
+    row = {**said, **key, "environment": environment, "recorded_at": datetime.now(UTC)}
+    put_rows(catalog, f"{namespace}.{TABLE}", role="upkeep", schema=SCHEMA, key=key, rows=[row])

@@ -7,7 +7,6 @@ import pytest
 from include.alerts.bounded import GaveUpWaiting, within
 from include.alerts.problem import kind_of_failure, problem_of
 from include.alerts.wording import one_line, without_ids
-from include.quality.validation import TooManyRejects
 from include.salesforce.errors import CredentialsRefused
 
 COSMOS = (
@@ -30,8 +29,8 @@ def test_what_airflow_needs_around_an_error_is_looked_through() -> None:
         pass
 
     wrapped = AirflowFailException("3 of 30 records were rejected.")
-    wrapped.__cause__ = TooManyRejects("3 of 30 records were rejected.")
-    assert problem_of(wrapped).error == "TooManyRejects"
+    wrapped.__cause__ = CredentialsRefused("logging in: Salesforce said no.")
+    assert problem_of(wrapped).error == "CredentialsRefused"
 
 
 def test_secrets_and_length_stay_in_bounds() -> None:
