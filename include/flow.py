@@ -14,7 +14,8 @@ from include.config.object_file import ObjectFile
 from include.lake import known_fields, run_log
 from include.lake.erased import TABLE as ERASURES
 from include.lake.erased import ErasedIds, read_erased
-from include.lake.erasure import ErasureReport, erase
+from include.lake.erasure import erase
+from include.lake.erasure_report import ErasureReport
 from include.lake.layout import refuse_unknown_layouts
 from include.lake.names import RawTables
 from include.lake.upsert import upsert

@@ -14,7 +14,7 @@ from include.config.environment import Environment
 from include.config.object_file import ObjectFile
 from include.flow import Flow
 from include.lake.erased import InvalidIds, canonical_ids
-from include.lake.erasure import ErasureContended, ErasureReport, UnknownOrg
+from include.lake.erasure_report import ErasureContended, ErasureReport, UnknownOrg
 from include.lake.expiry import HistoryHeld
 from include.lake.watermark import ForeignOrg, read_lake_state
 from salesforce_history.connections import lake_catalog, salesforce_client

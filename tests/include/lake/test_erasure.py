@@ -12,7 +12,8 @@ import pyarrow as pa
 import pytest
 
 from include.lake.erased import ErasedIds, InvalidIds, id_digest, read_erased
-from include.lake.erasure import ErasureReport, UnknownOrg, erase
+from include.lake.erasure import erase
+from include.lake.erasure_report import ErasureReport, UnknownOrg
 from include.lake.expiry import HistoryHeld
 from include.lake.upsert import upsert
 from include.lake.watermark import ForeignOrg
