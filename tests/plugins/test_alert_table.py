@@ -405,6 +405,7 @@ def test_the_cause_is_the_first_task_never_what_came_of_it(world: World, receive
     (got,) = receivers.all()["sns"]
     assert got.subject == "[local] User: validate failed: CredentialsRefused"
     assert "HistoryNotPublished" not in got.text
+    assert "\nTasks: validate\n" in got.text
 
 
 def test_a_task_that_was_killed_says_that_nobody_knows_why(world: World, receivers: Receivers) -> None:
