@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -179,12 +180,17 @@ def _by_words(tasks: States) -> dict[str, list[str]]:
 
 
 def _by_group(late: Mapping[str, States]) -> list[str]:
-    """Each group with its unfinished tasks; what all of them wait for is named once."""
-    first, *others = late.values()
-    shared = {task: state for task, state in first.items() if others and all(task in other for other in others)}
-    lines = [f"before all of them: {_described(shared)}"] if shared else []
+    """Each group with its unfinished tasks; what many of them wait for is named once."""
+    counts = Counter(task for tasks in late.values() for task in tasks)
+    many = max(2, min(3, len(late)))
+    lines = []
+    for task, count in counts.items():
+        if count >= many:
+            state = next(tasks[task] for tasks in late.values() if task in tasks)
+            which = "all" if count == len(late) else str(count)
+            lines.append(f"before {which} of them: {_described({task: state})}")
     for name, tasks in late.items():
-        own = {task: state for task, state in tasks.items() if task not in shared}
+        own = {task: state for task, state in tasks.items() if counts[task] < many}
         lines.append(f"{name}: {_described(own)}" if own else name)
     return lines
 

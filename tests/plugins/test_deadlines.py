@@ -211,14 +211,44 @@ answer(found)
 """
 
 
-def test_a_dag_that_changes_keeps_its_deadlines(tmp_path: Path) -> None:
+_TESTED = """
+from datetime import timedelta
+from airflow.sdk import AsyncCallback, DeadlineAlert, DeadlineReference, task
+from salesforce_history.deadlines import CALLBACK, PipelineDag
+
+with PipelineDag("tested", schedule=None) as dag:
+    task(lambda: None, task_id="only")()
+dag.deadline = [DeadlineAlert(DeadlineReference.DAGRUN_QUEUED_AT, timedelta(seconds=1), AsyncCallback(CALLBACK))]
+
+if __name__ == "__main__":
+    run = dag.test()
+    print("ANSWER" + f'["{run.state.value}", {len(dag.deadline)}]')
+"""
+
+
+@pytest.fixture(scope="module")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home whose database is there."""
+    home = tmp_path_factory.mktemp("migrated")
     subprocess.run(
         [sys.executable, "-m", "airflow", "db", "migrate"],
-        env={**os.environ, "AIRFLOW_HOME": str(tmp_path)},
+        env={**os.environ, "AIRFLOW_HOME": str(home)},
         capture_output=True,
         check=True,
     )
-    first, again, changed = in_airflow(tmp_path, _VERSIONS)
+    return home
+
+
+def test_a_dag_with_deadlines_can_be_tested(migrated: Path) -> None:
+    folder = migrated / "tested"
+    folder.mkdir()
+    (folder / "tested.py").write_text(_TESTED)
+    script = f"import runpy; runpy.run_path({str(folder / 'tested.py')!r}, run_name='__main__')"
+    assert in_airflow(migrated, script, AIRFLOW__CORE__DAGS_FOLDER=str(folder)) == ["success", 1]
+
+
+def test_a_dag_that_changes_keeps_its_deadlines(migrated: Path) -> None:
+    first, again, changed = in_airflow(migrated, _VERSIONS)
     assert first == again
     assert changed[0] != first[0]
     assert first[1] == changed[1] == 8

@@ -150,6 +150,20 @@ def test_groups_with_one_deadline_share_a_message_that_names_those_that_are_late
     )
 
 
+def test_what_several_groups_wait_for_is_named_once() -> None:
+    watched = watch("extract", "stg", "dim").model_copy(update={"groups": {**GROUPS, "other": ["take_turn", "dbt.x"]}})
+    alert = told(
+        watched.model_copy(update={"groups": {k: v for k, v in watched.groups.items() if k != "run"}}), states(2)
+    )
+    assert alert is not None
+    assert alert.tasks[0] == "before 3 of them: take_turn (not started)"
+    assert alert.tasks[1] == "extract: validate (not started)"
+    assert alert.tasks[-1] == "other: dbt.x (not started)"
+    assert alert.subject == (
+        "[production] User: SLA missed: extract, upsert and 3 more unfinished 15 min after the run was queued"
+    )
+
+
 def test_a_run_between_two_tasks_points_at_the_scheduler() -> None:
     alert = told(watch("run"), states(3))
     assert alert is not None
