@@ -35,6 +35,7 @@ HEADINGS = (
     "InvalidIds, HistoryHeld, UnknownOrg",
     "StagedFilesGone",
     "ErasureContended",
+    "UpkeepRefused",
 )
 
 
