@@ -22,7 +22,7 @@ class Footprint:
     :param data_files: data files of the current state.
     :param delete_files: files that say which rows of the data files are gone.
     :param bytes: of data files and delete files of the current state.
-    :param records: rows in the data files; those that a delete file hides are counted until they are compacted away.
+    :param records: rows in the data files, less those that delete files name (by position; a row is named once).
     """
 
     snapshots: int = 0
@@ -50,12 +50,16 @@ def footprint(table: Table) -> Footprint:
         data_files=sum(map(_live_files, data)),
         delete_files=sum(map(_live_files, deletes)),
         bytes=_bytes(table, snapshot, manifests),
-        records=sum((one.added_rows_count or 0) + (one.existing_rows_count or 0) for one in data),
+        records=sum(map(_live_rows, data)) - sum(map(_live_rows, deletes)),
     )
 
 
 def _live_files(manifest: ManifestFile) -> int:
     return (manifest.added_files_count or 0) + (manifest.existing_files_count or 0)
+
+
+def _live_rows(manifest: ManifestFile) -> int:
+    return (manifest.added_rows_count or 0) + (manifest.existing_rows_count or 0)
 
 
 def _bytes(table: Table, snapshot: Snapshot, manifests: Sequence[ManifestFile]) -> int:

@@ -95,7 +95,7 @@ def test_delete_files_of_duckdb(catalog: SqlCatalog, duck: duckdb.DuckDBPyConnec
     assert counts(measured(catalog)) == (2, 2, 2, 0, 5)
     duck.execute("delete from lake.ns.t where a = 2")
     size = measured(catalog)
-    assert counts(size) == (3, 3, 2, 1, 5), "the row that is gone still takes room"
+    assert counts(size) == (3, 3, 2, 1, 4)
     assert size.bytes == bytes_on_disk(catalog), "DuckDB writes no sum; it is made from the manifests"
     merge = (
         "merge into lake.ns.t as t using (values (3, 'merged'), (6, 'added')) as s (a, b) on t.a = s.a "
@@ -103,8 +103,8 @@ def test_delete_files_of_duckdb(catalog: SqlCatalog, duck: duckdb.DuckDBPyConnec
     )
     duck.execute(merge)
     size = measured(catalog)
-    assert (size.data_files >= 3, size.records, size.delete_files >= 1) == (True, 7, True)
-    assert len(catalog.load_table("ns.t").scan().to_arrow()) == 5
+    assert (size.data_files >= 3, size.delete_files >= 1) == (True, True)
+    assert size.records == catalog.load_table("ns.t").scan().to_arrow().num_rows == 5
 
 
 def test_manifests_are_not_opened_where_the_sum_is_written(
