@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from airflow.sdk import Context
 
 from include.alerts.alert import Alert, Kind
+from include.alerts.bounded import within
 from include.alerts.problem import MANY_TESTS
 from include.alerts.wording import one_line
 from include.config.environment import current_environment
 from include.config.object_file import ObjectFile
 from include.lake.alert_log import resolve
+from include.lake.run_log import read_runs
 from salesforce_history.alerting import tell
 from salesforce_history.connections import lake_catalog
 from salesforce_history.dag_objects import object_of
@@ -23,6 +25,8 @@ from salesforce_history.links import run_link, runbook_link, task_link
 
 log = logging.getLogger(__name__)
 
+_LAKE_SECONDS = 10.0
+
 
 def tell_of_warnings(context: Context) -> None:
     """Cosmos's `on_warning_callback`: one alert a run and model. Never raises: a warning fails no task.
@@ -30,9 +34,26 @@ def tell_of_warnings(context: Context) -> None:
     :param context: the task's, with `test_names` and `test_results`.
     """
     try:
-        _tell_of_warnings(context)
+        said: dict[str, Any] = dict(context)
+        instance: Any = context["ti"]
+        model = instance.task_id.split(".")[-2] if "." in instance.task_id else instance.task_id
+        warned = dict(zip(said["test_names"], said["test_results"], strict=True))
+        _tell_of_warnings(instance, warned, said["dag"], of=model)
     except Exception:
         log.exception("the warnings of a dbt test could not be told")
+
+
+def tell_of_run_warnings(context: Context, tests: Sequence[str]) -> None:
+    """The same for a run as a whole, where Cosmos has no such callback: in its watcher, one dbt build runs all tests.
+
+    :param context: of a task of the run.
+    :param tests: names of the dbt tests that warned.
+    """
+    try:
+        warned = dict.fromkeys(tests, "warned")
+        _tell_of_warnings(context["ti"], warned, context["dag"], of="the dbt build")
+    except Exception:
+        log.exception("the warnings of dbt's tests could not be told")
 
 
 def tell_of_drift(context: Context, object_file: ObjectFile, sentences: Sequence[str]) -> None:
@@ -58,28 +79,43 @@ def tell_of_drift(context: Context, object_file: ObjectFile, sentences: Sequence
     tell(alert, object_file=object_file)
 
 
-def _tell_of_warnings(context: Context) -> None:
-    instance: Any = context["ti"]
-    said: dict[str, Any] = dict(context)
-    warned = dict(zip(said["test_names"], said["test_results"], strict=True))
+def _tell_of_warnings(instance: Any, warned: Mapping[str, str], dag: Any, *, of: str) -> None:
+    """Told is what has begun: a test that warned in the last good run as well has been told of then."""
     object_file = object_of(instance.dag_id)
-    if not warned or object_file is None:
+    if object_file is None or set(warned) <= _warned_before(instance, object_file):
         return
-    model = instance.task_id.split(".")[-2] if "." in instance.task_id else instance.task_id
     alert = _notice(
         "data_warning",
         instance,
         object_file,
-        what=f"warning/{model}",
-        headline=f"{len(warned)} test{'s' if len(warned) > 1 else ''} of {model} warned",
+        what=f"warning/{of}",
+        headline=f"{len(warned)} test{'s' if len(warned) > 1 else ''} of {of} warned",
         error=one_line("; ".join(f"{name}: {result}" for name, result in warned.items()), longest=2_000),
         stakes=f"Published all the same: the run goes on, and readers of {object_file.dimension} see these rows.",
         remedy="Look at the rows that the tests name; correct them in Salesforce, or the test if they are right.",
     )
     tell(alert, object_file=object_file)
-    tests = _bad_tests(instance, said["dag"]) | set(warned)
+    tests = _bad_tests(instance, dag) | set(warned)
     if len(tests) > MANY_TESTS:
         _tell_of_many(instance, object_file, sorted(tests))
+
+
+def _warned_before(instance: Any, object_file: ObjectFile) -> set[str]:
+    """Tests that warned in the object's last good run before this one."""
+    environment = current_environment()
+
+    def read() -> list[dict[str, Any]]:
+        catalog = lake_catalog(environment.iceberg_conn_id)
+        runs = read_runs(catalog, environment.operations_namespace, object_name=object_file.object)
+        return runs.select(["run_id", "state", "warned_tests"]).to_pylist()
+
+    try:
+        rows = within(_LAKE_SECONDS, read, called="alert-runs")
+    except Exception:
+        log.warning("the last run's warnings could not be read: these may be told of twice", exc_info=True)
+        return set()
+    good = [row["warned_tests"] for row in rows if row["state"] == "success" and row["run_id"] != instance.run_id]
+    return set((good[-1] or "").split(", ")) if good else set()
 
 
 def _tell_of_many(instance: Any, object_file: ObjectFile, tests: list[str]) -> None:

@@ -16,6 +16,7 @@ from salesforce_history.anomalies import tell_of_anomalies
 from salesforce_history.assets import announce_published
 from salesforce_history.dbt_group import can_be_rebuilt
 from salesforce_history.metrics import emit, metric_data
+from salesforce_history.notices import tell_of_run_warnings
 from salesforce_history.operators import ObjectOperator
 from salesforce_history.run_row import RunRow, Tasks
 
@@ -117,6 +118,8 @@ class PublishMetricsOperator(ObjectOperator):
         record_run(flow.catalog, namespace, row)
         sizes = self._measure(flow, context["run_id"])
         emit(flow.environment, metric_data(row, sizes, environment=flow.environment.name, object_name=name))
+        if flow.environment.dbt_execution == "watcher":
+            tell_of_run_warnings(context, (row["warned_tests"] or "").split(", ") if row.get("warned_tests") else [])
         tell_of_anomalies(anomalies, row, object_file=self.object_file, environment=flow.environment)
         return row
 

@@ -27,7 +27,7 @@ from local.lake.catalog import lake_folder
 from salesforce_history import noting, watch
 from salesforce_history.alerting import tell
 from salesforce_history.failure import tell_of_failure, tell_of_recovery
-from salesforce_history.notices import tell_of_drift, tell_of_warnings
+from salesforce_history.notices import tell_of_drift, tell_of_run_warnings, tell_of_warnings
 from salesforce_history.noting import note_failure
 from salesforce_history.operators import CheckSourceOperator
 from tests.receivers import Receivers, black_hole, mail_connection, slack_connection
@@ -232,9 +232,40 @@ def upkeep(world: World, patch: pytest.MonkeyPatch) -> None:
     tell_of_failure({**world.context(run, "compact"), "dag": dag, "reason": "task_failure"})  # type: ignore[misc]
 
 
-def _warns(world: World, *tests: str) -> None:
+def _warns(world: World, *tests: str, run: int = 1) -> None:
     more = {"test_names": list(tests), "test_results": ["Got 7 results, configured to warn if != 0"] * len(tests)}
-    tell_of_warnings(world.context(world.run(1), "dbt_scd2.stg_sf_user.test", **more))
+    tell_of_warnings(world.context(world.run(run), "dbt_scd2.stg_sf_user.test", **more))
+
+
+def _ended(world: World, number: int, *warned: str) -> None:
+    """A run published, and its row says which tests warned."""
+    row = {"run_id": world.run(number).run_id, "object": "User", "environment": "local", "state": "success"}
+    record_run(world.catalog, "sf_ops", {**row, "warned_tests": ", ".join(warned) or None})
+
+
+def warning_goes_on(world: World, patch: pytest.MonkeyPatch) -> None:
+    _warns(world, "accepted_division")
+    _ended(world, 1, "accepted_division")
+    _warns(world, "accepted_division", run=2)
+    _ended(world, 2, "accepted_division")
+
+
+def warning_comes_back(world: World, patch: pytest.MonkeyPatch) -> None:
+    warning_goes_on(world, patch)
+    _ended(world, 3)
+    _warns(world, "accepted_division", run=4)
+
+
+def another_warning_joins(world: World, patch: pytest.MonkeyPatch) -> None:
+    warning_goes_on(world, patch)
+    _warns(world, "accepted_division", "accepted_phase", run=3)
+
+
+def warnings_of_a_watched_build(world: World, patch: pytest.MonkeyPatch) -> None:
+    run = world.run(1)
+    for _ in range(2):
+        tell_of_run_warnings(world.context(run, "publish_metrics"), ["accepted_division"])
+    tell_of_run_warnings(world.context(world.run(2), "publish_metrics"), [])
 
 
 def warning(world: World, patch: pytest.MonkeyPatch) -> None:
@@ -326,6 +357,10 @@ TABLE: list[tuple[Case, list[Kind]]] = [
     (bare_context, ["run_failed"]),
     (upkeep, ["upkeep_failed"]),
     (warning, ["data_warning"]),
+    (warning_goes_on, ["data_warning"]),
+    (warning_comes_back, ["data_warning", "data_warning"]),
+    (another_warning_joins, ["data_warning", "data_warning"]),
+    (warnings_of_a_watched_build, ["data_warning"]),
     (four_warnings, ["data_warning", "tests_failed"]),
     (drift, ["schema_drift"]),
     (unresolved, ["run_failed", "failure_unresolved"]),
