@@ -1,8 +1,13 @@
-"""From a DAG back to its object."""
+"""From a DAG, or an object's name, back to the object file."""
 
 from __future__ import annotations
 
-from include.config.object_file import ObjectFile, read_object_files
+import logging
+from collections.abc import Iterable
+
+from include.config.object_file import ObjectFile, ObjectFileError, read_object_files
+
+log = logging.getLogger(__name__)
 
 
 def object_of(dag_id: str) -> ObjectFile | None:
@@ -10,7 +15,7 @@ def object_of(dag_id: str) -> ObjectFile | None:
 
     :param dag_id: the DAG.
     """
-    return next((found for found in read_object_files().values() if found.dag_id == dag_id), None)
+    return next((found for found in _object_files() if found.dag_id == dag_id), None)
 
 
 def object_called(name: str) -> ObjectFile | None:
@@ -18,4 +23,13 @@ def object_called(name: str) -> ObjectFile | None:
 
     :param name: API name of the object.
     """
-    return next((found for found in read_object_files().values() if found.object == name), None)
+    return next((found for found in _object_files() if found.object == name), None)
+
+
+def _object_files() -> Iterable[ObjectFile]:
+    """All of them. If one is wrong, none: then the environment's addresses hold, and alerts go out all the same."""
+    try:
+        return read_object_files().values()
+    except ObjectFileError as problem:
+        log.error("alerts go where the environment says, because an object file is wrong: %s", problem)
+        return ()

@@ -371,9 +371,11 @@ def test_airflow_shows_a_wrong_file_as_an_import_error_that_a_person_can_read(tm
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    dags, (error,) = json.loads(done.stdout.split("RESULT", 1)[1])
-    assert dags == []
-    assert error.rstrip().endswith(HELP)
-    assert "user.yml: 2 problem(s)\n  lookback: a duration is a whole number and a unit" in error
-    assert '(got "\'; drop table sf_user; --")' in error
-    assert "  colour: is not a key; allowed are version, object" in error
+    dags, errors = json.loads(done.stdout.split("RESULT", 1)[1])
+    assert dags == ["sf_history_watch"], "who is on call goes on being told of what was open"
+    assert len(errors) == 2, "the pipelines and their upkeep"
+    for error in errors:
+        assert error.rstrip().endswith(HELP)
+        assert "user.yml: 2 problem(s)\n  lookback: a duration is a whole number and a unit" in error
+        assert '(got "\'; drop table sf_user; --")' in error
+        assert "  colour: is not a key; allowed are version, object" in error

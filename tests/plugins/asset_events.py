@@ -20,7 +20,9 @@ class Events:
 
         :param more: what else is in it.
         """
-        return {"run_id": "run", "inlet_events": _Inlets(self.kept), "outlet_events": OutletEventAccessors(), **more}
+        instance = SimpleNamespace(xcom_push=lambda **_: None, xcom_pull=lambda **_: None)
+        events = {"inlet_events": _Inlets(self.kept), "outlet_events": OutletEventAccessors()}
+        return {"run_id": "run", "ti": instance, **events, **more}
 
     def succeeded(self, context: dict[str, Any]) -> dict[str, dict[str, Any]]:
         """The task has succeeded: Airflow keeps what it announced.

@@ -29,6 +29,7 @@ from include.staging.manifest import (
 )
 from salesforce_history import anomalies, publish
 from salesforce_history.publish import HistoryNotPublished, PublishMetricsOperator
+from tests.plugins.asset_events import Events
 
 USER = read_object_files()["user"].model_copy(
     update={"expected_rows": ExpectedRows(typical=3, minimum=2, maximum=5), "table": "sf_user"}
@@ -108,7 +109,7 @@ class Run:
 
     def context(self) -> Any:
         dag_run = SimpleNamespace(start_date=self.start_date, run_after=NOON, logical_date=NOON)
-        return {"ti": self, "run_id": self.run_id, "dag_run": dag_run}
+        return Events().context(ti=self, run_id=self.run_id, dag_run=dag_run)
 
 
 class Lake:
