@@ -72,6 +72,11 @@ airflow: $(READY) ## Airflow's command line, while `make up` runs (ARGS="backfil
 sql: $(READY) ## a SQL shell on the lake (Q="select …" FORMAT=csv|table|json)
 	@$(BIN)/python -m local.lake.shell $(if $(Q),--query "$$Q") --format "$$FORMAT"
 
+.PHONY: dbt
+dbt: $(READY) ## dbt on the laptop's lake (ARGS="show --select a_test", the rows that a test names)
+	@SF_HISTORY_LAKE="$(CURDIR)/.local/lake" SF_HISTORY_ROOT="$(CURDIR)" DBT_LOG_PATH="$(CURDIR)/.local/logs" \
+		$(BIN)/dbt --quiet $(ARGS) --project-dir dbt --profiles-dir dbt
+
 .PHONY: validate-schema
 validate-schema: $(READY) ## hold an object file against the simulated org (OBJECT=user)
 	@$(BIN)/python -m local.ask validate-schema $(if $(OBJECT),"$$OBJECT",user)

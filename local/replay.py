@@ -32,7 +32,14 @@ if TYPE_CHECKING:
 
 
 class ReplayFailed(RuntimeError):
-    """A DAG run of the replay failed; the message says which, why, and where its log is."""
+    """A DAG run of the replay failed; the message says which, why, and where its log is.
+
+    :param run_id: Airflow's run id; empty where no run had begun.
+    """
+
+    def __init__(self, message: str, *, run_id: str = "") -> None:
+        super().__init__(message)
+        self.run_id = run_id
 
 
 def replay(home: AirflowHome, scenario: Scenario, *, keep: bool, console: Console) -> None:
@@ -130,7 +137,8 @@ def _run_one(dag: DAG, run: Run, *, refresh: bool, lines: TaskLines) -> str:
     dag_run: Any = dag.test(logical_date=run.end, run_after=run.end, run_conf={"full_refresh": refresh})
     if str(getattr(dag_run.state, "value", dag_run.state)) != "success":
         told = "\n".join(f"  {task}: {error}" for task, error in lines.failures) or "  no task said why"
-        raise ReplayFailed(f"{dag.dag_id} failed for the interval that ends at {run.end:%Y-%m-%d %H:%M}:\n{told}")
+        message = f"{dag.dag_id} failed for the interval that ends at {run.end:%Y-%m-%d %H:%M}:\n{told}"
+        raise ReplayFailed(message, run_id=str(dag_run.run_id))
     lines.console.print(f"    [dim]{time.monotonic() - began:.1f} s[/]")
     return str(dag_run.run_id)
 
@@ -194,6 +202,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     except ReplayFailed as problem:
         problems.print(str(problem), style="red", markup=False)
+        if problem.run_id:
+            _print_what_was_told(problems, home, problem.run_id)
         problems.print(f"The whole log: {_shown(home.logs / 'run.log')}")
         return 1
     problems.print(
@@ -202,6 +212,20 @@ def main(arguments: list[str] | None = None) -> int:
         style="dim",
     )
     return 0
+
+
+def _print_what_was_told(console: Console, home: AirflowHome, run_id: str) -> None:
+    """Whom the failed run would have woken, and how to go on here, where no Airflow is left to clear a task in."""
+    from include.config.environment import current_environment
+    from local.lake.catalog import lake_folder
+    from local.report_operations import print_alerts
+
+    print_alerts(console, lake_folder(home.lake).open_catalog(), current_environment(), run_ids={run_id})
+    console.print(
+        "\nHere nothing can be cleared: put right what the error names, then go on with events that come later, "
+        "make run KEEP=1 SCENARIO=more.jsonl. Records that were refused: make quarantine.",
+        soft_wrap=True,
+    )
 
 
 def _shown(path: Path) -> Path:

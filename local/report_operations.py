@@ -14,9 +14,8 @@ from rich.text import Text
 from include.config.durations import write_duration
 from include.config.environment import Environment
 from include.config.object_file import ObjectFile
+from include.lake.alert_log import read_alerts
 from include.lake.table_sizes import TableSize, read_sizes
-
-_ALERTS = "alerts"
 
 
 def print_operations(
@@ -39,11 +38,11 @@ def print_operations(
         sizes = read_sizes(catalog, environment.operations_namespace, run_id=last, object_name=object_file.object)
         if sizes:
             console.print(_sizes(sizes))
-    _print_alerts(console, _alerts(catalog, environment, {run["run_id"] for run in runs}))
+    print_alerts(console, catalog, environment, run_ids={run["run_id"] for run in runs})
 
 
 def _metrics(runs: list[dict[str, Any]]) -> Table:
-    table = _table("Metrics (docs/metrics.md explains them; CloudWatch gets the same)")
+    table = _table("Metrics (docs/metrics.md explains them; in the cloud, CloudWatch gets the same)")
     for name in ("object", "window ends (UTC)"):
         table.add_column(name, no_wrap=True)
     for name in (
@@ -84,22 +83,20 @@ def _sizes(sizes: list[TableSize]) -> Table:
     return table
 
 
-def _alerts(catalog: Catalog, environment: Environment, run_ids: set[str]) -> list[dict[str, Any]]:
-    identifier = f"{environment.operations_namespace}.{_ALERTS}"
-    if not catalog.table_exists(identifier):
-        return []
-    rows = catalog.load_table(identifier).scan().to_arrow().sort_by("opened_at").to_pylist()
-    return [row for row in rows if row["run_id"] in run_ids]
+def print_alerts(console: Console, catalog: Catalog, environment: Environment, *, run_ids: set[str]) -> None:
+    """Print what was told of some runs.
 
-
-def _print_alerts(console: Console, alerts: list[dict[str, Any]]) -> None:
+    :param run_ids: Airflow run ids.
+    """
+    told = read_alerts(catalog, environment.operations_namespace)
+    alerts = [alert for alert in told if alert.run_id in run_ids]
     if not alerts:
         console.print("[bold]Alerts[/]: none")
         return
     console.print(f"[bold]Alerts[/]: {len(alerts)}")
     for alert in alerts:
-        console.print(Text(f"\n  {alert['subject']}", style="yellow"))
-        for line in alert["text"].splitlines()[1:]:
+        console.print(Text(f"\n  {alert.subject}", style="yellow"))
+        for line in alert.text.splitlines()[1:]:
             if line:
                 console.print(Text(f"    {line}", style="dim"))
 

@@ -53,7 +53,12 @@ def main(arguments: list[str] | None = None) -> int:
     except (LakeInUse, CommitFailedException, ValidationException) as problem:
         problems.print(str(problem), style="red", markup=False)
         return 2
-    render(reports, staged, Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH))
+    render(
+        reports,
+        staged,
+        dry_run=options.dry_run,
+        console=Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH),
+    )
     return 0
 
 
@@ -84,17 +89,20 @@ def look_after(
     return reports, staged
 
 
-def render(reports: Iterable[UpkeepReport], staged: int, console: Console) -> None:
+def render(reports: Iterable[UpkeepReport], staged: int, *, dry_run: bool, console: Console) -> None:
     """Print each table before and after.
 
     :param reports: of the tables.
     :param staged: number of runs whose staged files were old.
+    :param dry_run: nothing was touched.
     :param console: where to.
     """
     reports = list(reports)
-    dry = any(report.dry_run for report in reports)
+    if not reports:
+        console.print("There are no tables yet: nothing to look after.")
+        return
     table = Table(
-        title="Upkeep: what would be done" if dry else "Upkeep: before → after",
+        title="Upkeep: what would be done" if dry_run else "Upkeep: before → after",
         title_justify="left",
         header_style="bold",
     )
@@ -110,7 +118,7 @@ def render(reports: Iterable[UpkeepReport], staged: int, console: Console) -> No
         )
         table.add_row(report.table, *(f"{count or 0:,}" for count in done), *sizes)
     console.print(table)
-    console.print(f"Staged files of {staged} old runs {'would be' if dry else 'were'} removed.")
+    console.print(f"Staged files of {staged} old runs {'would be' if dry_run else 'were'} removed.")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from typing import Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 
+from include.config.cron import is_cron
 from include.config.durations import Span
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
@@ -27,7 +28,10 @@ ENVIRONMENTS: tuple[EnvironmentName, ...] = get_args(EnvironmentName)
 _NAMESPACE = r"^[a-z][a-z0-9_]{0,60}$"
 _TOPIC = r"^(arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_.-]{1,256})?$"
 _ADDRESSES = r"^([^@\s,<>]+@[^@\s,<>]+(,[^@\s,<>]+@[^@\s,<>]+)*)?$"
+_QUEUE = r"^(https?://[^\s{}]+(\{table\}[^\s{}]*)?)?$"
 _IN_WORDS = {
+    _QUEUE: "is the URL of an SQS queue, such as https://sqs.us-east-1.amazonaws.com/123456789012/sf-changes; "
+    "{table} in it makes it a queue an object",
     _NAMESPACE: "are lower-case letters, digits and underscores, beginning with a letter, at most 61",
     _TOPIC: "is the ARN of an SNS topic, such as arn:aws:sns:us-east-1:123456789012:sf-user-pipeline-alerts",
     _ADDRESSES: "are e-mail addresses, separated by commas without spaces",
@@ -110,7 +114,7 @@ class Environment(BaseModel):
     metrics_namespace: str = ""
     watch_schedule: str = "*/5 * * * *"
     upkeep_schedule: str = "30 3 * * 6"
-    change_queue_url: str = ""
+    change_queue_url: str = Field(default="", pattern=_QUEUE)
     athena_workgroup: str = "primary"
     trino_conn_id: str = "trino_default"
     query_results_uri: str = ""
@@ -121,6 +125,13 @@ class Environment(BaseModel):
     def _one_line_of_text(cls, value: Any) -> Any:
         if isinstance(value, str) and not value.isprintable():
             raise ValueError("allowed is one line of text without control or invisible characters")
+        return value
+
+    @field_validator("watch_schedule", "upkeep_schedule")
+    @classmethod
+    def _schedule(cls, value: str) -> str:
+        if not is_cron(value):
+            raise ValueError("allowed is a cron expression of five parts that comes due, such as 30 3 * * 6 (UTC)")
         return value
 
     @field_validator(

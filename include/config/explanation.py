@@ -11,7 +11,7 @@ _PLAIN = {
     "missing": "is missing: it must be given",
     "string_type": "must be a text; put it in quotes if it is one",
     "string_unicode": "holds half of a surrogate pair, which is no character: write the whole character",
-    "tuple_type": "must be a list, such as [Id, Name]",
+    "tuple_type": "must be a list, such as [first, second]",
     "dict_type": "must be a mapping of names to values",
     "model_type": "must be a mapping of keys to values",
     "int_type": "must be a whole number without quotes",

@@ -6,14 +6,13 @@ knows the name of an object.
 
 from __future__ import annotations
 
-import re
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from croniter import CroniterBadDateError, croniter
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 
+from include.config.cron import is_cron
 from include.config.durations import Duration, Span
 from include.config.explanation import explain
 from include.config.operating import IN_WORDS, AlertRouting, Slas, TableUpkeep, Upkeep
@@ -48,8 +47,6 @@ _SYSTEM = ("Id", "SystemModstamp", "LastModifiedDate", "CreatedDate", _DELETED)
 #: Columns that every dimension has besides the object's own.
 _RESERVED = {"effective_from", "effective_to", "is_current", "_dbt_updated_at", "_scd_id"}
 _SUFFIXES = ("_changes", "_quarantine", "_consumed", "_snapshot")
-#: What every scheduler reads alike; croniter alone would take R and H too, which mean another time at every look.
-_CRON_PART = re.compile(r"(?:[0-9*,/-]|JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC|SUN|MON|TUE|WED|THU|FRI|SAT)+")
 #: Salesforce allows 900 fields an object.
 _MOST_NAMES = 1_000
 
@@ -59,17 +56,6 @@ _HELP = "Correct the file. include/objects/user.yml is an example; docs/configur
 
 class ObjectFileError(ValueError):
     """An object file is wrong. The message names the file, each key, its value, and what is allowed."""
-
-
-def _is_cron(value: str) -> bool:
-    parts = value.split(" ")
-    if len(parts) != 5 or not all(_CRON_PART.fullmatch(part.upper()) for part in parts) or not croniter.is_valid(value):
-        return False
-    try:
-        croniter(value, datetime(2026, 1, 1, tzinfo=UTC)).get_next()
-    except CroniterBadDateError:
-        return False
-    return True
 
 
 class _Frozen(BaseModel):
@@ -174,7 +160,7 @@ class ObjectFile(_Frozen):
     @field_validator("schedule")
     @classmethod
     def _schedule_is_known(cls, value: str) -> str:
-        if value not in SCHEDULES and not _is_cron(value):
+        if value not in SCHEDULES and not is_cron(value):
             raise ValueError(
                 f"allowed are {', '.join(SCHEDULES)}, or a cron expression of five parts that comes due, as 0 */6 * * *"
             )

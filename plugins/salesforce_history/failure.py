@@ -156,7 +156,7 @@ def _stakes(object_file: ObjectFile | None, facts: RunFacts) -> str:
     if facts.published:
         readers = f"{object_file.dimension} holds this run's versions, which failed their checks: tell its readers."
     else:
-        readers = f"Not published: readers of {object_file.dimension} see the state of the last good run."
+        readers = f"Not published: readers of {object_file.dimension} see what was published before."
     return f"{numbers or 'Nothing was read'}. {readers}"
 
 
@@ -171,5 +171,5 @@ def _remedy(kind: Kind, first: str, facts: RunFacts) -> str:
     if facts.problem and facts.problem.remedy:
         return f"{facts.problem.remedy} {clear}"
     if facts.problem:
-        return f"Do as the error says; the runbook has more. {clear}"
+        return "Do as the error says; the runbook has more."
     return f"Look at the log for the cause. {clear}"

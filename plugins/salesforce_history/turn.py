@@ -6,17 +6,15 @@ company; dbt's intermediate tables do not, because they have the same names in e
 
 from __future__ import annotations
 
-from datetime import timedelta
 from functools import partial
 
-from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 from airflow.sdk import Context
 
 from include.lake.turn import UPKEEP_DAG, run_of_holder, take_turn
 from include.lake.version_counts import current_snapshot_id
 from salesforce_history.operators import ObjectOperator
 from salesforce_history.params import ids_to_erase
-from salesforce_history.run_ended import RunEndedTrigger, holder_goes_on
+from salesforce_history.run_ended import GIVE_BACK, RunEndedTrigger, holder_goes_on
 
 
 class TakeTurnOperator(ObjectOperator):
@@ -32,13 +30,11 @@ class TakeTurnOperator(ObjectOperator):
             self.log.info("run %s is at the history of %s; waiting until it has ended", holder, self.object_file.object)
             recheck = flow.environment.turn_recheck_seconds
             dag_id, holding_run = run_of_holder(holder, dag_id=self.dag_id)
-            # An upkeep gives each object's turn back as soon as its tables are done, long before its run ends.
-            trigger = (
-                TimeDeltaTrigger(timedelta(seconds=recheck))
-                if dag_id == UPKEEP_DAG
-                else RunEndedTrigger(dag_id=dag_id, run_id=holding_run, poll_interval=recheck)
+            give_back = f"{self.object_file.noun}.{GIVE_BACK}" if dag_id == UPKEEP_DAG else None
+            self.defer(
+                trigger=RunEndedTrigger(dag_id=dag_id, run_id=holding_run, poll_interval=recheck, until_task=give_back),
+                method_name="resume",
             )
-            self.defer(trigger=trigger, method_name="resume")
         if ids := ids_to_erase(context["params"]):
             # Once more: the run whose turn it was may have published what it had read before upsert_raw erased it.
             flow.erase(ids, run_id=run_id)

@@ -10,15 +10,13 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 from airflow.sdk import DAG, BaseOperator, Context, CronTriggerTimetable, TaskGroup
 from airflow.sdk.exceptions import AirflowSkipException
-from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
 from include.config.environment import Environment, current_environment
 from include.config.object_file import ObjectFile, read_object_files
 from include.flow import Flow
-from include.lake.turn import UPKEEP_DAG, give_back_turn, take_turn, upkeep_holder, who_has_the_turn
+from include.lake.turn import UPKEEP_DAG, give_back_turn, run_of_holder, take_turn, upkeep_holder, who_has_the_turn
 from include.staging.lifetime import LONGEST_RUN
 from include.upkeep.staged import expire_query_results, expire_staged
 from include.upkeep.tables import OBJECT_TABLES, KeptTable, object_tables, operations_tables
@@ -28,7 +26,7 @@ from salesforce_history.engines import keep_table
 from salesforce_history.failure import tell_of_failure, tell_of_recovery
 from salesforce_history.operators import ObjectOperator
 from salesforce_history.pipeline import FIRST_INTERVAL, OWNER
-from salesforce_history.run_ended import GOES_ON, holder_goes_on
+from salesforce_history.run_ended import GIVE_BACK, RunEndedTrigger, goes_on, holder_goes_on
 from salesforce_history.upkeep_request import (
     OPERATIONS,
     QUERY_RESULTS,
@@ -63,14 +61,17 @@ class UpkeepOperator(ObjectOperator):
         holder, dag_id = upkeep_holder(context["run_id"]), self.object_file.dag_id
         if who_has_the_turn(flow.catalog, flow.tables) == holder:
             return
-        running = RuntimeTaskInstance.get_dr_count(dag_id=dag_id, states=GOES_ON) > 0
-        if not running:
+        waits_for: tuple[str, str | None] = (dag_id, None)
+        if not goes_on(dag_id):
             other = take_turn(flow.catalog, flow.tables, run_id=holder, goes_on=partial(holder_goes_on, dag_id))
             if other is None:
                 return
-        self.log.info("a run of %s is going on; waiting until it has ended", dag_id)
-        wait = timedelta(seconds=flow.environment.turn_recheck_seconds)
-        self.defer(trigger=TimeDeltaTrigger(wait), method_name="resume")
+            waits_for = run_of_holder(other, dag_id=dag_id)
+        self.log.info("a run of %s is going on; waiting until it has ended", waits_for[0])
+        trigger = RunEndedTrigger(
+            dag_id=waits_for[0], run_id=waits_for[1], poll_interval=flow.environment.turn_recheck_seconds
+        )
+        self.defer(trigger=trigger, method_name="resume")
 
 
 class TakeObjectTurnOperator(UpkeepOperator):
@@ -228,7 +229,7 @@ def _object_group(object_file: ObjectFile, environment: Environment) -> None:
             KeepTableOperator(task_id=place, object_file=object_file, place=place, pool=environment.dbt_pool)
             for place in OBJECT_TABLES
         ]
-        give_back = GiveBackObjectTurnOperator(task_id="give_back_turn", object_file=object_file)
+        give_back = GiveBackObjectTurnOperator(task_id=GIVE_BACK, object_file=object_file)
         take >> tables >> give_back.as_teardown(setups=take)
         ExpireStagedOperator(task_id=STAGED, object_file=object_file)
 

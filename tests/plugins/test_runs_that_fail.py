@@ -66,7 +66,7 @@ def test_the_failure_names_task_error_and_remedy(outcome: Outcome) -> None:
         for part in (
             "What: CredentialsRefused: logging in: Salesforce answered",
             "Tasks: check_source",
-            "Not published: readers of dim_sf_user_scd see the state of the last good run.",
+            "Not published: readers of dim_sf_user_scd see what was published before.",
             "Do: Check the Airflow connection: consumer key and secret",
             "/runs/manual__2026-01-05T06:00:00",
             "docs/runbook.md#credentialsrefused",

@@ -43,7 +43,7 @@ def test_secrets_and_length_stay_in_bounds() -> None:
 
 def test_ids_are_taken_out() -> None:
     said = "4 rejected: for example 0055e0000000001AAA,\t0055e0000000002."
-    assert without_ids(said) == "4 rejected: for example (Id),\t(Id)."
+    assert without_ids(said) == "4 rejected: for example (Id left out),\t(Id left out)."
 
 
 @pytest.mark.parametrize(

@@ -123,7 +123,7 @@ def test_rows_gather_in_few_files_and_ids_stay_out(catalog: Catalog, monkeypatch
     assert [record.key for record in records] == [f"k{number}" for number in range(9)]
     assert [record.key for record in records if record.resolved_at] == ["k0", "k8"]
     for record in records:
-        assert "What: For example (Id), (Id)." in record.text
+        assert "What: For example (Id left out), (Id left out)." in record.text
         assert "005" not in record.alert
 
 
