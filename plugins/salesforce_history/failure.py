@@ -65,7 +65,7 @@ def tell_of_failure(context: Context) -> None:
         environment=environment,
         object_file=object_file,
         dag_id=dag.dag_id,
-        run=EndedRun.of(run_id, run),
+        run=EndedRun.of(dag.dag_id, run_id, run),
         reason=reason,
         facts=facts,
     )
@@ -79,7 +79,7 @@ def tell_of_recovery(context: Context) -> None:
     :param context: Airflow's.
     """
     dag_id = context["dag"].dag_id
-    tell_recovered(dag_id, EndedRun.of(context["run_id"], context.get("dag_run")), object_file=object_of(dag_id))
+    tell_recovered(dag_id, EndedRun.of(dag_id, context["run_id"], context.get("dag_run")), object_file=object_of(dag_id))
 
 
 def _alert(
@@ -107,7 +107,8 @@ def _alert(
         headline=_headline(kind, first, facts, reason),
         error=f"{problem.error}: {problem.line}" if problem else _without_reason(kind, first, reason),
         stakes=_stakes(object_file, facts),
-        remedy=_remedy(kind, first, facts),
+        remedy=_remedy(kind, first, facts, asked_for=run.asked_for),
+        asked_for=run.asked_for,
         links={
             **links,
             "run": run_link(dag_id, run.run_id),
@@ -160,10 +161,11 @@ def _stakes(object_file: ObjectFile | None, facts: RunFacts) -> str:
     return f"{numbers or 'Nothing was read'}. {readers}"
 
 
-def _remedy(kind: Kind, first: str, facts: RunFacts) -> str:
-    clear = (
-        f"Then clear {first}: what follows it runs again." if first else "Then clear the run, or let the next one run."
-    )
+def _remedy(kind: Kind, first: str, facts: RunFacts, *, asked_for: str) -> str:
+    if first:
+        clear = f"Then clear {first}: what follows it runs again."
+    else:
+        clear = "Then clear the run." if asked_for else "Then clear the run, or let the next one run."
     if kind == "run_timed_out":
         return f"Find out in the log why {first or 'it'} took so long. {clear}"
     if kind in ("critical_test_failed", "tests_failed"):

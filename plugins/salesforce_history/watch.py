@@ -133,7 +133,7 @@ def _made_good_by(failure: AlertRecord, runs: list[dict[str, Any]]) -> EndedRun 
     """The run that ended a failure, as far as Airflow and the table of runs say; None: it is open."""
     if _count(failure, ["success"]):
         # Nobody says when: it makes good itself, and no other run's failure.
-        return EndedRun(run_id=failure.run_id, ended_at=datetime.now(UTC), span_of_its_own=True)
+        return EndedRun(run_id=failure.run_id, ended_at=datetime.now(UTC), something_else=True)
     failed_at = failure.restored().at
     later = [
         run

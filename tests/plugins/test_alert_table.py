@@ -80,7 +80,7 @@ class World:
 
     def context(self, run: Any, task: str, **more: Any) -> Any:
         ti = SimpleNamespace(
-            dag_id=DAG_ID, run_id=run.run_id, task_id=task, xcom_push=lambda **_: None, xcom_pull=lambda **_: []
+            dag_id=self.dag.dag_id, run_id=run.run_id, task_id=task, xcom_push=lambda **_: None, xcom_pull=lambda **_: []
         )
         return {"dag": self.dag, "run_id": run.run_id, "dag_run": run, "ti": ti, **more}
 
@@ -196,6 +196,71 @@ def backfill_fails(world: World, patch: pytest.MonkeyPatch) -> None:
     world.run_succeeds(world.run(2))
 
 
+def _asks(world: World, **conf: Any) -> None:
+    """It fails, and the next run succeeds; so does a later one that was asked for the same; then it is cleared."""
+    world.fails(world.run(1, run_type="manual", **conf))
+    world.run_succeeds(world.run(2))
+    world.run_succeeds(world.run(3, run_type="manual", **conf))
+
+
+def erasure_fails(world: World, patch: pytest.MonkeyPatch) -> None:
+    _asks(world, erase=["0055e0000000001AAA"])
+
+
+def replay_fails(world: World, patch: pytest.MonkeyPatch) -> None:
+    _asks(world, replay_quarantine=True)
+
+
+def full_refresh_fails(world: World, patch: pytest.MonkeyPatch) -> None:
+    _asks(world, full_refresh=True)
+
+
+def span_fails(world: World, patch: pytest.MonkeyPatch) -> None:
+    _asks(world, since="2026-01-01T00:00:00Z", until="")
+
+
+def span_fails_and_is_cleared(world: World, patch: pytest.MonkeyPatch) -> None:
+    span_fails(world, patch)
+    world.run_succeeds(world.run(1, run_type="manual", attempt=70, since="2026-01-01T00:00:00Z"))
+
+
+def asked_for_nothing(world: World, patch: pytest.MonkeyPatch) -> None:
+    """The form sends every Param, and another tool what it likes."""
+    form = {"erase": [], "since": None, "until": "", "full_refresh": False, "replay_quarantine": False}
+    world.fails(world.run(1, run_type="manual", **form, object="User", dry_run=True))
+    world.run_succeeds(world.run(2, run_type="manual", **form, object="User", dry_run=True))
+
+
+def made_good_by_asking_for_more(world: World, patch: pytest.MonkeyPatch) -> None:
+    world.fails(world.run(1))
+    world.run_succeeds(world.run(2, run_type="manual", full_refresh=True, replay_quarantine=True, erase=["x"]))
+
+
+def asked_for_and_unheard(world: World, patch: pytest.MonkeyPatch) -> None:
+    world.fails(world.run(1, run_type="manual", full_refresh=True))
+    _published(world, 2, kind="scheduled")
+    world.watch(patch, after=timedelta(minutes=10))
+
+
+def upkeep_of_one_object_fails(world: World, patch: pytest.MonkeyPatch) -> None:
+    world.dag = _upkeep_dag()
+    world.run_fails(world.run(1, object="user"), task="compact")
+    world.run_succeeds(world.run(2))
+    world.run_succeeds(world.run(3, object="user"))
+
+
+def upkeep_that_did_less(world: World, patch: pytest.MonkeyPatch) -> None:
+    world.dag = _upkeep_dag()
+    world.run_fails(world.run(1), task="compact")
+    for number, conf in enumerate(({"object": "user"}, {"tables": ["history"]}, {"dry_run": True}), start=2):
+        world.run_succeeds(world.run(number, **conf))
+
+
+def upkeep_made_good(world: World, patch: pytest.MonkeyPatch) -> None:
+    upkeep_that_did_less(world, patch)
+    world.run_succeeds(world.run(5, object=None, tables=[], dry_run=False))
+
+
 def ended_before(world: World, patch: pytest.MonkeyPatch) -> None:
     world.fails(world.run(2))
     world.run_succeeds(world.run(1))
@@ -226,10 +291,14 @@ def bare_context(world: World, patch: pytest.MonkeyPatch) -> None:
 
 
 def upkeep(world: World, patch: pytest.MonkeyPatch) -> None:
-    run = world.run(1)
+    world.dag = _upkeep_dag()
+    world.run_fails(world.run(1), task="compact")
+
+
+def _upkeep_dag() -> DAG:
     with DAG(dag_id="lakehouse_maintenance", schedule=None) as dag:
         EmptyOperator(task_id="compact")
-    tell_of_failure({**world.context(run, "compact"), "dag": dag, "reason": "task_failure"})  # type: ignore[misc]
+    return dag
 
 
 def _warns(world: World, *tests: str, run: int = 1) -> None:
@@ -303,9 +372,20 @@ def succeeded_unheard(world: World, patch: pytest.MonkeyPatch) -> None:
 
 def next_one_unheard(world: World, patch: pytest.MonkeyPatch) -> None:
     world.fails(world.run(1))
-    row = {"run_id": "scheduled__2", "object": "User", "environment": "local", "state": "success", "kind": "scheduled"}
-    record_run(world.catalog, "sf_ops", row)
+    _published(world, 2, kind="scheduled")
     world.watch(patch, after=HALF_AN_HOUR)
+
+
+def read_on_request_unheard(world: World, patch: pytest.MonkeyPatch) -> None:
+    world.fails(world.run(1))
+    _published(world, 2, kind="manual")
+    _published(world, 3, kind="backfill")
+    world.watch(patch, after=timedelta(minutes=10))
+
+
+def _published(world: World, number: int, *, kind: str) -> None:
+    row = {"run_id": f"{kind}__{number}", "object": "User", "environment": "local", "state": "success", "kind": kind}
+    record_run(world.catalog, "sf_ops", row)
 
 
 def teller_died(world: World, patch: pytest.MonkeyPatch) -> None:
@@ -348,6 +428,18 @@ TABLE: list[tuple[Case, list[Kind]]] = [
     (success, []),
     (backfill_beside, ["run_failed"]),
     (backfill_fails, ["run_failed"]),
+    (erasure_fails, ["run_failed"]),
+    (replay_fails, ["run_failed"]),
+    (full_refresh_fails, ["run_failed"]),
+    (span_fails, ["run_failed"]),
+    (span_fails_and_is_cleared, ["run_failed", "run_recovered"]),
+    (asked_for_nothing, ["run_failed", "run_recovered"]),
+    (made_good_by_asking_for_more, ["run_failed", "run_recovered"]),
+    (asked_for_and_unheard, ["run_failed"]),
+    (read_on_request_unheard, ["run_failed"]),
+    (upkeep_of_one_object_fails, ["upkeep_failed"]),
+    (upkeep_that_did_less, ["upkeep_failed"]),
+    (upkeep_made_good, ["upkeep_failed", "run_recovered"]),
     (ended_before, ["run_failed"]),
     (critical, ["critical_test_failed"]),
     (three_tests, ["run_failed"]),
@@ -420,13 +512,24 @@ def test_a_failure_says_what_lets_a_person_act(channel: str, world: World, recei
         "What: CredentialsRefused: logging in: <b>no</b> & {{ ti }} {% raise %}.",
         "Tasks: extract",
         "Interval: 2026-01-05 07:00 to 2026-01-05 13:00 UTC",
-        "At stake: 1,200 records read, 34 changes logged. Not published: readers of dim_sf_user_scd see the state",
+        "At stake: 1,200 records read, 34 changes logged. Not published: readers of dim_sf_user_scd see what was published before.",
         "Do: Check the Airflow connection",
         "Then clear extract: what follows it runs again.",
         "/dags/sf_user_pipeline/runs/scheduled__1/tasks/extract",
         "docs/runbook.md#credentialsrefused",
     ):
         assert part in text, text
+
+
+def test_a_failure_says_what_was_asked_for_and_that_no_later_run_does_it(world: World, receivers: Receivers) -> None:
+    conf = {"erase": ["0055e0000000001AAA"], "since": "2026-01-01T00:00:00Z", "full_refresh": False}
+    world.fails(world.run(1, run_type="manual", **conf))
+    world.fails(world.run(2, run_type="backfill"))
+    asked, backfill = (one.text for one in receivers.all()["slack"])
+    said = "No later run does that: clear this run, or ask again."
+    assert f"\nAsked for: erase, since 2026-01-01T00:00:00Z. {said}\n" in asked
+    assert "0055e0000000001AAA" not in asked
+    assert f"\nAsked for: a backfill. {said}\n" in backfill
 
 
 def test_the_cause_is_the_first_task_never_what_came_of_it(world: World, receivers: Receivers) -> None:
