@@ -22,6 +22,7 @@ Kind = Literal[
     "data_warning",  # a dbt test warned
     "schema_drift",  # the org's fields have changed
     "upkeep_failed",  # lakehouse_maintenance
+    "watch_failed",  # sf_history_watch: nobody escalates
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 

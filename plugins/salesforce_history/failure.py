@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from functools import wraps
 from typing import Any
 
@@ -30,8 +31,11 @@ log = logging.getLogger(__name__)
 _TASKS_NAMED = 10
 
 
-def _never_raises(callback: Callable[[Context], None]) -> Callable[[Context], None]:
-    """A callback that raises is only logged by the DAG processor, where nobody looks; say what was not told."""
+def never_raises(callback: Callable[[Context], None]) -> Callable[[Context], None]:
+    """A callback that raises is only logged by the DAG processor, where nobody looks; say what was not told.
+
+    :param callback: the one to guard.
+    """
 
     @wraps(callback)
     def guarded(context: Context) -> None:
@@ -43,7 +47,7 @@ def _never_raises(callback: Callable[[Context], None]) -> Callable[[Context], No
     return guarded
 
 
-@_never_raises
+@never_raises
 def tell_of_failure(context: Context) -> None:
     """A DAG's `on_failure_callback`: one alert for a run that failed.
 
@@ -59,7 +63,10 @@ def tell_of_failure(context: Context) -> None:
         facts = RunFacts()
     run: Any = context.get("dag_run")
     last: Any = context.get("ti")
-    if not facts.failed and last is not None:
+    if reason == "timed_out":
+        # What is in the way is the last unfinished task: one that failed before may have been made good, and is done.
+        facts = replace(facts, failed=(last.task_id,) if last is not None else (), problem=None)
+    elif not facts.failed and last is not None:
         facts = RunFacts(failed=(last.task_id,), window=facts.window, numbers=facts.numbers)
     alert = _alert(
         environment=environment,
@@ -72,14 +79,16 @@ def tell_of_failure(context: Context) -> None:
     tell(alert, object_file=object_file)
 
 
-@_never_raises
+@never_raises
 def tell_of_recovery(context: Context) -> None:
     """A DAG's `on_success_callback`: if runs of it had failed and this one makes them good, say so once.
 
     :param context: Airflow's.
     """
     dag_id = context["dag"].dag_id
-    tell_recovered(dag_id, EndedRun.of(dag_id, context["run_id"], context.get("dag_run")), object_file=object_of(dag_id))
+    tell_recovered(
+        dag_id, EndedRun.of(dag_id, context["run_id"], context.get("dag_run")), object_file=object_of(dag_id)
+    )
 
 
 def _alert(

@@ -8,13 +8,17 @@ from datetime import UTC, datetime
 from typing import Any
 
 from include.alerts.alert import Alert
+from include.alerts.bounded import within
 from include.config.environment import current_environment
 from include.config.object_file import ObjectFile
-from include.lake.alert_log import AlertRecord, open_failures, resolve
+from include.lake.alert_log import AlertRecord, open_failures, readable, resolve
 from salesforce_history.alerting import tell
 from salesforce_history.asked import BACKFILL, asked_for, does_something_else
 from salesforce_history.connections import lake_catalog
 from salesforce_history.links import run_link, runbook_link
+
+#: How long the lake may take to say what is open.
+_LAKE_SECONDS = 8.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,8 +95,12 @@ def tell_recovered(dag_id: str, run: EndedRun, *, object_file: ObjectFile | None
     """
     environment = current_environment()
     catalog = lake_catalog(environment.iceberg_conn_id)
-    failures = open_failures(catalog, environment.operations_namespace, dag_id=dag_id)
-    over = [failure for failure in failures if run.makes_good(failure)]
+
+    def ask() -> list[AlertRecord]:
+        return open_failures(catalog, environment.operations_namespace, dag_id=dag_id)
+
+    failures = within(_LAKE_SECONDS, ask, called="alert-open-failures")
+    over = [failure for failure in readable(failures) if run.makes_good(failure)]
     if not over:
         return
     tell(_alert(over, dag_id, run), object_file=object_file)

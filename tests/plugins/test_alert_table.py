@@ -80,7 +80,11 @@ class World:
 
     def context(self, run: Any, task: str, **more: Any) -> Any:
         ti = SimpleNamespace(
-            dag_id=self.dag.dag_id, run_id=run.run_id, task_id=task, xcom_push=lambda **_: None, xcom_pull=lambda **_: []
+            dag_id=self.dag.dag_id,
+            run_id=run.run_id,
+            task_id=task,
+            xcom_push=lambda **_: None,
+            xcom_pull=lambda **_: [],
         )
         return {"dag": self.dag, "run_id": run.run_id, "dag_run": run, "ti": ti, **more}
 
