@@ -23,8 +23,8 @@ _CRITICAL = re.compile(r"unique_(?!(?:stg|int|dim)_)[a-z0-9]+_id|scd_integrity")
 #: How dbt names a test that failed, in Cosmos's exception (a call inside Python) and in dbt's own log (a process).
 #: dbt logs "Failure in test" of a test that could not run as well; only a number of rows says that it found some.
 _FAILED_TEST = re.compile(
-    r"(?:^|errors: )(?P<called>\w+): Got \d+ results?|FAIL \d+ (?P<counted>\w+)"
-    r"|Failure in test (?P<logged>\w+) [^\n]*\n[^\n]*\bGot \d+ results?",
+    r"(?:^|errors: )(\w+): Got \d+ results?|FAIL \d+ (?!in )(\w+)"
+    r"|Failure in test (\w+) [^\n]*\n[^\n]*\bGot \d+ results?",
     re.MULTILINE,
 )
 _TESTS_NAMED = 50
@@ -60,9 +60,7 @@ def problem_of(exception: BaseException, *, secrets: Iterable[str | None] = ()) 
     said, remedy = str(exception), ""
     if isinstance(exception, SalesforceProblem):
         said, remedy = exception.what, exception.remedy
-    tests = dict.fromkeys(
-        found["called"] or found["counted"] or found["logged"] for found in _FAILED_TEST.finditer(said)
-    )
+    tests = dict.fromkeys(next(filter(None, found.groups())) for found in _FAILED_TEST.finditer(said))
     return Problem(
         error=type(exception).__name__,
         line=one_line(hide(said, secrets)),

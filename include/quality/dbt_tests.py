@@ -46,9 +46,9 @@ class DbtResults(BaseModel):
         return sorted(unique_id.split(".")[2] for unique_id, ended in self.tests.items() if ended == verdict)
 
     def as_xcom(self) -> dict[str, Any]:
-        """As tasks tell it: names of tests under `failed`, `errored` and `warned`, a number under `passed`, the rest."""
+        """As tasks tell it: names of tests under `failed`, `errored`, `warned`, how many `passed`, the rest."""
         bad: tuple[Verdict, ...] = ("failed", "errored", "warned")
-        told = {verdict: self.named(verdict) for verdict in bad}
+        told: dict[str, Any] = {verdict: self.named(verdict) for verdict in bad}
         return {**told, "passed": len(self.named("passed")), **self.model_dump(mode="json")}
 
 

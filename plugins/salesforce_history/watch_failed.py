@@ -47,8 +47,8 @@ def tell_of_watch_failure(context: Context) -> None:
         run_id=run_id,
         headline=f"the watch failed{f': {error}' if error else ''}",
         error=f"{error}: {problem.line}" if problem else f"Airflow says {context.get('reason') or 'nothing'}.",
-        stakes="Until it succeeds, unresolved failures may not be told again, nor alerts that reached nobody sent again.",
-        remedy="Look at the log of its task, and mend the cause: its next run, in minutes, makes up for what was missed.",
+        stakes="Until it succeeds, unresolved failures are not told again, nor alerts that reached nobody sent again.",
+        remedy="Look at the log of its task and mend the cause: the next run, in minutes, makes up for what it missed.",
         links={"run": run_link(dag.dag_id, run_id), "runbook": error_link(environment, error, "watch_failed")},
         at=at,
     )

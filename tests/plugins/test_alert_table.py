@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -19,17 +20,20 @@ from pyiceberg.catalog import Catalog
 from include.alerts.alert import KINDS, RUNBOOK, Alert, Kind
 from include.config.object_file import ObjectFile, read_object_files
 from include.flow import Flow
+from include.lake import alert_log
 from include.lake.alert_log import AlertRecord, claim, open_failures, read_alerts
 from include.lake.run_log import record_run
 from include.salesforce.errors import CredentialsRefused
 from include.staging.manifest import ReadPlan
 from local.lake.catalog import lake_folder
-from salesforce_history import noting, watch
+from salesforce_history import alerting, channels, noting, watch
+from salesforce_history import recovery as recovery_module
 from salesforce_history.alerting import tell
 from salesforce_history.failure import tell_of_failure, tell_of_recovery
 from salesforce_history.notices import tell_of_drift, tell_of_run_warnings, tell_of_warnings
 from salesforce_history.noting import note_failure
 from salesforce_history.operators import CheckSourceOperator
+from salesforce_history.watch_failed import tell_of_watch_failure
 from tests.receivers import Receivers, black_hole, mail_connection, slack_connection
 
 USER = read_object_files()["user"]
@@ -419,6 +423,28 @@ def same_key(world: World, patch: pytest.MonkeyPatch) -> None:
     assert [tell(alert("anomaly"), object_file=USER) for _ in range(3)] == [True, False, False]
 
 
+def watch_fails(world: World, patch: pytest.MonkeyPatch) -> None:
+    """Twice; then it succeeds, fails again on that day, and goes on failing after midnight."""
+    _watch_fails(world, 1, before=None)
+    _watch_fails(world, 2, before=1)
+    _watch_fails(world, 4, before=None)
+    _watch_fails(world, 13, before=11)
+    _watch_fails(world, 14, before=13)
+
+
+def _watch_fails(world: World, number: int, *, before: int | None) -> None:
+    """A run of it fails; so had the one before, or it succeeded."""
+    run = world.run(number)
+    with DAG(dag_id="sf_history_watch", schedule=None) as dag:
+        EmptyOperator(task_id="look")
+    last = world.run(number - 1 if before is None else before)
+    last.state = "success" if before is None else "failed"
+    context = {**world.context(run, "look", reason="task_failure"), "dag": dag}
+    context["ti"].dag_id, context["ti"].get_previous_dagrun = dag.dag_id, lambda: last
+    note_failure({**context, "exception": ConnectionError("the catalog does not answer")})  # type: ignore[typeddict-item]
+    tell_of_watch_failure(context)  # type: ignore[arg-type]
+
+
 #: Case, and the kinds that each channel gets, in order.
 TABLE: list[tuple[Case, list[Kind]]] = [
     (failure, ["run_failed"]),
@@ -469,6 +495,7 @@ TABLE: list[tuple[Case, list[Kind]]] = [
     (sla_escalated, ["sla_missed", "sla_still_missed"]),
     (anomaly, ["anomaly"]),
     (same_key, ["anomaly"]),
+    (watch_fails, ["watch_failed", "watch_failed"]),
 ]
 #: A missed SLA goes to SNS, unless the object file says otherwise.
 SLA = {"sla_missed", "sla_still_missed"}
@@ -491,6 +518,131 @@ def test_each_channel_gets_it_once_or_is_silent(
     for record in world.alerts():
         assert record.told_at is not None
         assert record.channels == ("sns" if record.kind in SLA else "sns, slack, email")
+
+
+@pytest.fixture
+def unreadable(world: World) -> str:
+    """The key of a failure that a later release has written, with a field that this one does not know."""
+    key = "sf_user_pipeline/scheduled__0/failed/"
+    claim(world.catalog, "sf_ops", alert("run_failed", key, run_id="scheduled__0"), at=datetime.now(UTC))
+    alert_log._change(
+        world.catalog, "sf_ops", [key], lambda row: {"alert": json.dumps({**json.loads(row["alert"]), "new": 1})}
+    )
+    return key
+
+
+def test_a_row_that_cannot_be_read_does_not_hide_a_recovery(
+    unreadable: str, world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    recovery(world, pytest.MonkeyPatch())
+    assert [record.kind for record in world.alerts()] == ["run_failed", "run_failed", "run_recovered"]
+    assert [record.key for record in open_failures(world.catalog, "sf_ops")] == [unreadable]
+    assert f"the alert {unreadable} in sf_ops.alerts cannot be read and is left alone" in caplog.text
+
+
+def test_a_row_that_cannot_be_read_stops_no_step_of_the_watch(
+    unreadable: str, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim(world.catalog, "sf_ops", alert("anomaly", "died"), at=datetime.now(UTC))
+    world.fails(world.run(1))
+    world.fails(world.run(2))
+    world.watch(monkeypatch, after=HALF_AN_HOUR, states={"scheduled__2": "success"})
+    told = {record.key: record.told_at for record in world.alerts()}
+    assert told[unreadable] is None
+    assert told["died"] is not None
+    kinds = [record.kind for record in world.alerts()]
+    assert kinds == ["run_failed", "anomaly", "run_failed", "run_failed", "run_recovered", "failure_unresolved"]
+
+
+@pytest.mark.parametrize("broken", ["send_untold", "resolve_what_is_over", "escalate"])
+def test_a_step_of_the_watch_that_fails_holds_up_no_other_and_fails_the_task(
+    broken: str, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = []
+
+    def step(name: str) -> Callable[..., int]:
+        def work(*_: Any, **__: Any) -> int:
+            done.append(name)
+            if name == broken:
+                raise ConnectionError("the catalog does not answer")
+            return 0
+
+        return work
+
+    steps = ["send_untold", "resolve_what_is_over", "escalate"]
+    for name in steps:
+        monkeypatch.setattr(watch, name, step(name))
+    with pytest.raises(ConnectionError):
+        watch.WatchOperator(task_id="look").execute(world.context(world.run(1), "look"))
+    assert done == steps
+    assert noting.noted_here(DAG_ID, "scheduled__1")["look"].error == "ConnectionError"
+
+
+def test_the_watch_tells_of_its_own_failure(world: World) -> None:
+    (dag,) = watch.build_watch().values()
+    assert dag.on_failure_callback is tell_of_watch_failure
+    _watch_fails(world, 1, before=None)
+    (record,) = world.alerts()
+    assert record.key == "sf_history_watch/2026-01-05"
+    assert record.subject == "[local] the watch failed: ConnectionError"
+    assert "What: ConnectionError: the catalog does not answer" in record.text
+
+
+def test_the_watch_does_not_tell_every_five_minutes_of_a_lake_that_is_down(
+    receivers: Receivers, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    gone = {"type": "sql", "uri": f"sqlite:///{tmp_path}/nowhere/catalog.db", "warehouse": f"file://{tmp_path}"}
+    monkeypatch.setenv("AIRFLOW_CONN_ICEBERG_DEFAULT", json.dumps({"conn_type": "iceberg", "extra": gone}))
+    nowhere = World.__new__(World)
+    nowhere.dag = flow()
+    _watch_fails(nowhere, 1, before=None)
+    _watch_fails(nowhere, 2, before=1)
+    assert {name: len(found) for name, found in receivers.all().items()} == dict.fromkeys(CHANNELS, 1)
+
+
+def test_a_run_that_timed_out_names_what_was_unfinished_not_what_failed_before(world: World) -> None:
+    run = world.run(1)
+    world.task_fails(run, "validate", CredentialsRefused("made good since"))
+    world.run_fails(run, task="take_turn", reason="timed_out")
+    (record,) = world.alerts()
+    assert record.subject == "[local] User: the run was ended after too long, at take_turn"
+    assert "\nTasks: take_turn\n" in record.text
+    assert "/tasks/take_turn" in record.text
+    assert "Then clear take_turn: what follows it runs again." in record.text
+    assert "CredentialsRefused" not in record.text
+    assert "made good since" not in record.text
+
+
+@pytest.mark.parametrize(
+    ("task", "of"),
+    [
+        ("dbt_scd2.stg_sf_user.test", "stg_sf_user"),
+        ("dbt_scd2.dim_sf_user_agrees_with_snapshot_test", "dim_sf_user_agrees_with_snapshot_test"),
+        ("test_all", "test_all"),
+    ],
+)
+def test_a_warning_names_the_model_or_the_test_of_several(task: str, of: str, world: World) -> None:
+    more = {"test_names": ["a"], "test_results": ["Got 7 results, configured to warn if != 0"]}
+    tell_of_warnings(world.context(world.run(1), task, **more))
+    (record,) = world.alerts()
+    assert record.subject == f"[local] User: 1 test of {of} warned"
+    assert record.key.endswith(f"/warning/{of}")
+
+
+def test_what_a_callback_may_wait_for_stays_below_what_airflow_gives_it() -> None:
+    sending = alerting._CLAIM_SECONDS + len(CHANNELS) * channels.SECONDS + alerting._RECORD_SECONDS
+    assert recovery_module._LAKE_SECONDS + sending < 50
+
+
+def test_a_lake_that_hangs_does_not_hold_up_the_end_of_a_run(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    never = threading.Event()
+    monkeypatch.setattr(recovery_module, "_LAKE_SECONDS", 0.05)
+    monkeypatch.setattr(recovery_module, "open_failures", lambda *_, **__: never.wait(30) or [])
+    world.run_succeeds(world.run(1))
+    never.set()
+    assert "GaveUpWaiting: no answer within 0.05 s" in caplog.text
 
 
 def test_the_table_has_every_kind() -> None:
@@ -516,7 +668,7 @@ def test_a_failure_says_what_lets_a_person_act(channel: str, world: World, recei
         "What: CredentialsRefused: logging in: <b>no</b> & {{ ti }} {% raise %}.",
         "Tasks: extract",
         "Interval: 2026-01-05 07:00 to 2026-01-05 13:00 UTC",
-        "At stake: 1,200 records read, 34 changes logged. Not published: readers of dim_sf_user_scd see what was published before.",
+        "At stake: 1,200 records read, 34 changes logged. Not published: readers of dim_sf_user_scd",
         "Do: Check the Airflow connection",
         "Then clear extract: what follows it runs again.",
         "/dags/sf_user_pipeline/runs/scheduled__1/tasks/extract",
