@@ -74,9 +74,9 @@ class ChangeQueueTrigger(BaseEventTrigger):
                     await asyncio.to_thread(self._delete, client, told)
             except _NotEmptied as problem:
                 self.log.warning(
-                    "SQS queue %s cannot be emptied: %s. %d messages have started their run and stay in the queue; they "
-                    "start no other one while this triggerer lives. Let it do sqs:DeleteMessage there. Trying again in "
-                    "%.0f s.",
+                    "SQS queue %s cannot be emptied: %s. %d messages have started their run and stay in the queue; "
+                    "they start no other one while this triggerer lives. Let it do sqs:DeleteMessage there. Trying "
+                    "again in %.0f s.",
                     self.queue,
                     problem,
                     len(told),

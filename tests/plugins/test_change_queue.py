@@ -138,17 +138,17 @@ class Undeletable:
         if isinstance(refusal, Exception):
             raise refusal
         if refusal == "the second one":
-            refused, Entries = Entries[1:], Entries[:1]
+            refused, deleted = Entries[1:], Entries[:1]
         else:
-            refused, Entries = (Entries, []) if refusal else ([], Entries)
-        for entry in Entries:
+            refused, deleted = (Entries, []) if refusal else ([], Entries)
+        for entry in deleted:
             message, _, number = entry["ReceiptHandle"].partition("/")
             assert int(number) == self.rounds, "an old receipt deletes nothing"
             self.messages.discard(message)
             self.deleted.append(message)
         why = {"Code": "AccessDenied", "Message": "not authorized to perform sqs:DeleteMessage", "SenderFault": True}
         return {
-            "Successful": [{"Id": entry["Id"]} for entry in Entries],
+            "Successful": [{"Id": entry["Id"]} for entry in deleted],
             "Failed": [{"Id": entry["Id"], **why} for entry in refused],
         }
 
