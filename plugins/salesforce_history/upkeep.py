@@ -205,6 +205,8 @@ def build_upkeep() -> DAG:
         start_date=FIRST_INTERVAL,
         catchup=False,
         max_active_runs=1,
+        # In the cloud it starts by itself, whatever Airflow does with new DAGs: nobody misses an upkeep until it hurts.
+        is_paused_upon_creation=None if environment.name == "local" else False,
         # One table at a time is enough: it is Saturday night.
         max_active_tasks=1,
         dagrun_timeout=LONGEST_RUN,
