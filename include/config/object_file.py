@@ -12,11 +12,11 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 
-from include.config.cron import is_cron
 from include.config.durations import Duration, Span
 from include.config.explanation import explain
 from include.config.operating import IN_WORDS, AlertRouting, Slas, TableUpkeep, Upkeep
 from include.config.plain_yaml import UnreadableYaml, read_plain_yaml
+from include.config.schedule import Schedule, cron_of
 
 #: The format of object files that this release reads. docs/decisions/0005-layout-versions.md: how a next one comes.
 FORMAT_VERSION = 1
@@ -31,14 +31,6 @@ ColumnName = Annotated[str, StringConstraints(pattern=_COLUMN, max_length=80)]
 _IN_WORDS = {
     API_NAME: "an API name: letters, digits and single or double underscores in between, such as Audit_Phase__c",
     _COLUMN: "a column name: lower-case letters, digits and underscores, beginning with a letter",
-}
-
-#: The schedules that can be asked for by name; every one of them in UTC.
-SCHEDULES = {
-    "hourly": "0 * * * *",
-    "every_six_hours": "0 */6 * * *",
-    "daily": "0 0 * * *",
-    "weekly": "0 0 * * 0",
 }
 
 _DELETED = "IsDeleted"
@@ -120,7 +112,7 @@ class ObjectFile(_Frozen):
     max_error_percent: float = Field(default=5, ge=0, le=100, strict=True)
     max_volume_deviation_percent: float = Field(default=20, ge=0, le=100, strict=True)
     min_volume_deviation_rows: int = Field(default=100, ge=1, le=1_000_000_000, strict=True)
-    schedule: str = "every_six_hours"
+    schedule: Schedule = "every_six_hours"
     lookback: Duration = timedelta(hours=1)
     full_refresh_every: Span = timedelta(days=7)
     batch_size: int = Field(default=10_000, ge=1, le=1_000_000, strict=True)
@@ -154,15 +146,6 @@ class ObjectFile(_Frozen):
         if not value.startswith("sf_") or value == "sf_" or value.endswith(_SUFFIXES):
             raise ValueError(
                 f"a table begins with sf_, has a name after it, and does not end in {', '.join(_SUFFIXES)}"
-            )
-        return value
-
-    @field_validator("schedule")
-    @classmethod
-    def _schedule_is_known(cls, value: str) -> str:
-        if value not in SCHEDULES and not is_cron(value):
-            raise ValueError(
-                f"allowed are {', '.join(SCHEDULES)}, or a cron expression of five parts that comes due, as 0 */6 * * *"
             )
         return value
 
@@ -231,7 +214,7 @@ class ObjectFile(_Frozen):
     @property
     def cron(self) -> str:
         """The schedule as a cron expression in UTC."""
-        return SCHEDULES.get(self.schedule, self.schedule)
+        return cron_of(self.schedule)
 
     @property
     def cursor_column(self) -> str:

@@ -10,8 +10,6 @@ Every step can be done again. What a crash has left is made good by asking once 
 from __future__ import annotations
 
 import logging
-import random
-import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -20,15 +18,16 @@ from typing import TypeVar
 
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
-from pyiceberg.exceptions import CommitFailedException, NoSuchNamespaceError, NoSuchTableError, ValidationException
+from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError
 from pyiceberg.table import Table
 
 from include.config.environment import Environment
 from include.config.object_file import ObjectFile
 from include.lake.data_changes import changes_no_row, last_change
 from include.lake.erased import canonical_ids, id_digest, record_progress, record_request, unfinished
-from include.lake.erasure_report import ErasureContended, ErasureReport, UnknownOrg
+from include.lake.erasure_report import ErasureReport, UnknownOrg
 from include.lake.expiry import Expired, expire_history, refuse_held_history, written_at
+from include.lake.insistence import insist
 from include.lake.names import RawTables
 from include.lake.row_removal import REMOVAL, Removal, Wanted, remove_rows
 from include.lake.turn import who_has_the_turn
@@ -46,7 +45,6 @@ from include.staging.store import join
 log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
-_LONGEST_WAIT_SECONDS = 5.0
 #: Columns of rejects that may name an Id.
 _TEXTS = ("record", "reasons")
 #: Files of dbt's engine that nobody refers to may be of a statement under way, unless they are older than this.
@@ -235,7 +233,7 @@ class _Erasure:
                 self.fenced_at[place] = written_at(table)
             return removal
 
-        removal = self._insisting(name, once)
+        removal = self._insist(name, once)
         if removal is not None:
             log.info("%s: %d rows removed, %d files written anew", name, removal.rows.total(), removal.files)
             self._note(place, name, removal.rows)
@@ -250,7 +248,7 @@ class _Erasure:
         if before is None:
             now = datetime.now(UTC)
             before = now if self.alone else now - _LONGEST_STATEMENT
-        expired = self._insisting(name, once)
+        expired = self._insist(name, once)
         if expired is not None:
             log.info("%s: %d old snapshots expired, %d files deleted", name, expired.snapshots, expired.files)
             before_this = self.report.expired.get(name, Expired(snapshots=0, files=0))
@@ -282,21 +280,8 @@ class _Erasure:
         except (NoSuchTableError, NoSuchNamespaceError):
             return None
 
-    def _insisting(self, name: str, act: Callable[[], _T]) -> _T:
-        for attempt in range(1, self.attempts + 1):
-            try:
-                return act()
-            # Another erasure has deleted what was there when the table was loaded.
-            except (CommitFailedException, ValidationException, FileNotFoundError) as conflict:
-                log.info("%s: attempt %d met another writer: %s", name, attempt, conflict)
-                if attempt == self.attempts:
-                    raise ErasureContended(
-                        f"{name}: other writers committed during each of {self.attempts} attempts; the last conflict: "
-                        f"{conflict}. The erasure is recorded, so nothing comes back; what is still there goes when "
-                        f"you ask again. Let the other runs of {self.object_file.dag_id} end first."
-                    ) from conflict
-                time.sleep(random.uniform(0, min(_LONGEST_WAIT_SECONDS, 0.05 * 2**attempt)))  # noqa: S311
-        raise ValueError(f"attempts must be at least 1, got {self.attempts}")
+    def _insist(self, name: str, act: Callable[[], _T]) -> _T:
+        return insist(act, table=name, attempts=self.attempts, dag_id=self.object_file.dag_id)
 
 
 def _texts(schema: pa.Schema) -> list[str]:

@@ -217,9 +217,12 @@ def _make_folder(filesystem: pafs.FileSystem, path: str) -> None:
 def open_location(uri: str) -> tuple[pafs.FileSystem, str]:
     """The file system of a location, and the path there.
 
-    :param uri: a plain path, `file://…` or `s3://…`.
+    :param uri: a plain path, `file://…` or `s3://…`. What follows `file://` is the path as it is: nothing in it is
+        escaped, as in pyiceberg, so that a folder's name may have a space or a percent sign.
     """
-    if "://" in uri:
+    if uri.startswith("file://"):
+        uri = uri.removeprefix("file://")
+    elif "://" in uri:
         filesystem, path = pafs.FileSystem.from_uri(uri)
         return filesystem, path.rstrip("/")
     return pafs.LocalFileSystem(), str(Path(uri).absolute())

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from pyiceberg.table import Table
-from pyiceberg.table.refs import MAIN_BRANCH, SnapshotRefType
+from pyiceberg.table.refs import SnapshotRefType
 from pyiceberg.table.snapshots import Snapshot, ancestors_of
 
 from include.config.operating import TableUpkeep
@@ -54,13 +54,9 @@ def outdated(table: Table, keep: TableUpkeep, *, now: datetime, held: Collection
     limit = now - keep.keep_history
     replaced_at = _replaced_at(table)
     kept = {*held, *(ref.snapshot_id for ref in metadata.refs.values())}
-    branches = [MAIN_BRANCH]
-    branches += [name for name, ref in metadata.refs.items() if ref.snapshot_ref_type == SnapshotRefType.BRANCH]
-    for name in branches:
+    for name in (name for name, ref in metadata.refs.items() if ref.snapshot_ref_type == SnapshotRefType.BRANCH):
         lineage = ancestors_of(metadata.snapshot_by_name(name), metadata)
         kept.update(one.snapshot_id for one, _ in zip(lineage, range(keep.keep_snapshots), strict=False))
-    if (current := table.current_snapshot()) is not None:
-        kept.add(current.snapshot_id)
     return [
         one
         for one in table.snapshots()

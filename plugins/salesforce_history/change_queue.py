@@ -25,8 +25,12 @@ BATCHES = 100
 #: Seconds that Airflow is given to write an event down before its messages are deleted. Until they are, SQS keeps them
 #: hidden for at least 30 s by default, and shows them again if this process dies: a run too many, never one too few.
 SETTLE = 3.0
-#: Seconds until a queue that cannot be read is asked again.
+#: Seconds until a queue that cannot be read or emptied is asked again.
 PATIENCE = 60.0
+
+
+class _NotEmptied(Exception):
+    """Messages that have been told of could not be deleted."""
 
 
 class ChangeQueueTrigger(BaseEventTrigger):
@@ -53,14 +57,31 @@ class ChangeQueueTrigger(BaseEventTrigger):
         return urlsplit(self.queue_url).path.rpartition("/")[2]
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Watch the queue for ever. A queue that cannot be read is told of in the triggerer's log, and asked again."""
+        """Watch the queue for ever. A queue that cannot be read, or emptied, is told of in the triggerer's log."""
+        # By message: its latest receipt. They have been told of and are not deleted yet. SQS shows them again; as long
+        # as they are here, that is no news.
+        told: dict[str, str] = {}
         while True:
             try:
                 client = await sync_to_async(self._client)()
-                async for receipts in self._arrivals(client):
-                    yield TriggerEvent({"queue": self.queue, "messages": len(receipts)})
-                    await asyncio.sleep(SETTLE)
-                    await asyncio.to_thread(self._delete, client, receipts)
+                while True:
+                    arrived = await asyncio.to_thread(self._receive, client)
+                    news = arrived.keys() - told.keys()
+                    told.update(arrived)
+                    if news:
+                        yield TriggerEvent({"queue": self.queue, "messages": len(news)})
+                        await asyncio.sleep(SETTLE)
+                    await asyncio.to_thread(self._delete, client, told)
+            except _NotEmptied as problem:
+                self.log.warning(
+                    "SQS queue %s cannot be emptied: %s. %d messages have started their run and stay in the queue; "
+                    "they start no other one while this triggerer lives. Let it do sqs:DeleteMessage there. Trying "
+                    "again in %.0f s.",
+                    self.queue,
+                    problem,
+                    len(told),
+                    PATIENCE,
+                )
             except (BotoCoreError, ClientError) as problem:
                 self.log.warning(
                     "SQS queue %s cannot be read: %s. Pipelines run by their schedule meanwhile. Check "
@@ -70,13 +91,7 @@ class ChangeQueueTrigger(BaseEventTrigger):
                     problem,
                     PATIENCE,
                 )
-                await asyncio.sleep(PATIENCE)
-
-    async def _arrivals(self, client: Any) -> AsyncIterator[list[str]]:
-        while True:
-            receipts = await asyncio.to_thread(self._receive, client)
-            if receipts:
-                yield receipts
+            await asyncio.sleep(PATIENCE)
 
     def _client(self) -> Any:
         # Here, not above: a DAG is parsed without boto3, which would take a twentieth of the time.
@@ -86,23 +101,37 @@ class ChangeQueueTrigger(BaseEventTrigger):
         region = host[1] if host[0] == "sqs" and len(host) > 3 else None
         return SqsHook(aws_conn_id=self.aws_conn_id, region_name=region).get_conn()
 
-    def _receive(self, client: Any) -> list[str]:
-        """The receipts of what is in the queue; waits a little for the first."""
-        receipts: list[str] = []
+    def _receive(self, client: Any) -> dict[str, str]:
+        """The messages that are in the queue, with their receipts; waits a little for the first."""
+        receipts: dict[str, str] = {}
         for _ in range(BATCHES):
             answer = client.receive_message(
                 QueueUrl=self.queue_url, MaxNumberOfMessages=BATCH, WaitTimeSeconds=0 if receipts else WAIT
             )
-            batch = [message["ReceiptHandle"] for message in answer.get("Messages", [])]
+            batch = {message["MessageId"]: message["ReceiptHandle"] for message in answer.get("Messages", [])}
             if not batch:
                 break
-            receipts += batch
+            receipts |= batch
         return receipts
 
-    def _delete(self, client: Any, receipts: list[str]) -> None:
-        for first in range(0, len(receipts), BATCH):
-            entries = [
-                {"Id": str(number), "ReceiptHandle": receipt}
-                for number, receipt in enumerate(receipts[first : first + BATCH])
-            ]
-            client.delete_message_batch(QueueUrl=self.queue_url, Entries=entries)
+    def _delete(self, client: Any, told: dict[str, str]) -> None:
+        """Delete messages, and forget those that are deleted.
+
+        :raises _NotEmptied: if some are not.
+        """
+        refusal = ""
+        messages = list(told)
+        for first in range(0, len(messages), BATCH):
+            batch = messages[first : first + BATCH]
+            entries = [{"Id": str(number), "ReceiptHandle": told[message]} for number, message in enumerate(batch)]
+            try:
+                answer = client.delete_message_batch(QueueUrl=self.queue_url, Entries=entries)
+            except (BotoCoreError, ClientError) as problem:
+                raise _NotEmptied(str(problem)) from problem
+            # SQS answers 200 though it may have refused each one of them.
+            for entry in answer.get("Successful", []):
+                del told[batch[int(entry["Id"])]]
+            for entry in answer.get("Failed", []):
+                refusal = f"{entry.get('Code', 'no code')}: {entry.get('Message', 'no reason given')}"
+        if refusal:
+            raise _NotEmptied(refusal)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
@@ -19,17 +18,15 @@ from salesforce_history.links import run_link, runbook_link, task_link
 
 log = logging.getLogger(__name__)
 
-#: Seconds until the states are asked for again, where Airflow does not answer. After the last one it is an error.
-PAUSES = (5.0, 20.0, 60.0)
-
 _UNENDED = ["queued", "running"]
 
 
-def look(watched: Mapping[str, Any], dag_run: Mapping[str, Any]) -> str:
+def look(watched: Mapping[str, Any], dag_run: Mapping[str, Any], found: tuple[States, bool]) -> str:
     """Look at a run whose deadline has passed, and tell of what is unfinished. It blocks.
 
     :param watched: the fields of a `Watch`.
     :param dag_run: the run, as Airflow's REST API shows it.
+    :param found: what `read_run` has found.
     :return: what was done.
     """
     watch = Watch.model_validate(watched)
@@ -38,7 +35,7 @@ def look(watched: Mapping[str, Any], dag_run: Mapping[str, Any]) -> str:
     if object_file is None:
         return f"silent: {watch.noun} has no object file any more"
     dag_id, run_id = dag_run["dag_id"], dag_run["dag_run_id"]
-    states, goes_on = read_run(dag_id, run_id)
+    states, goes_on = found
     alert = lateness(
         watch,
         LateRun(
@@ -64,22 +61,11 @@ def look(watched: Mapping[str, Any], dag_run: Mapping[str, Any]) -> str:
 
 
 def read_run(dag_id: str, run_id: str) -> tuple[States, bool]:
-    """The state of each task of a run, and whether the run goes on.
+    """The state of each task of a run, and whether the run goes on. It blocks while Airflow answers.
 
     :param dag_id: the DAG.
     :param run_id: the run.
     """
-    for pause in PAUSES:
-        try:
-            return _read_run(dag_id, run_id)
-        except Exception:
-            # A deadline passes once. Whatever keeps Airflow from answering, somebody may be waiting for this.
-            log.exception("%s %s: Airflow did not say what its tasks do; asking again in %s s", dag_id, run_id, pause)
-            time.sleep(pause)
-    return _read_run(dag_id, run_id)
-
-
-def _read_run(dag_id: str, run_id: str) -> tuple[States, bool]:
     states = RuntimeTaskInstance.get_task_states(dag_id=dag_id, run_ids=[run_id]).get(run_id, {})
     return states, RuntimeTaskInstance.get_dr_count(dag_id=dag_id, run_ids=[run_id], states=_UNENDED) > 0
 

@@ -48,7 +48,8 @@ def build_watch() -> dict[str, DAG]:
         dagrun_timeout=timedelta(minutes=10),
         on_failure_callback=tell_of_watch_failure,
         # On a laptop there is nobody to wake, and a run every few minutes would only be in the way.
-        is_paused_upon_creation=True if environment.name == "local" else None,
+        # Anywhere else it starts by itself, whatever Airflow does with new DAGs: alerts would stay unsent unnoticed.
+        is_paused_upon_creation=environment.name == "local",
         tags=["salesforce", "alerts"],
         # The next run is the retry.
         default_args={"owner": OWNER, "retries": 0},

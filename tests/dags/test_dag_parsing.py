@@ -67,7 +67,11 @@ print("RESULT" + json.dumps({
 
 @pytest.fixture(scope="module")
 def parsed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    home = tmp_path_factory.mktemp("airflow")
+    return parse(tmp_path_factory.mktemp("airflow"))
+
+
+def parse(home: Path, **variables: str) -> dict[str, Any]:
+    """What a cold process finds in the DAG folder."""
     done = subprocess.run(
         [sys.executable, "-c", _PARSE, str(PROJECT / "dags")],
         env={
@@ -78,6 +82,7 @@ def parsed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
             "AIRFLOW__COSMOS__ENABLE_TELEMETRY": "False",
             "PYTHONPATH": f"{PROJECT}:{PROJECT / 'plugins'}",
             "SF_HISTORY_LAKE": str(home / "lake"),
+            **variables,
         },
         capture_output=True,
         text=True,
@@ -154,3 +159,11 @@ def test_the_watch_is_paused_on_a_laptop_and_runs_one_at_a_time(parsed: dict[str
     assert watch["paused"] is True
     assert (watch["catchup"], watch["max_active_runs"], watch["retries"]) == (False, 1, [0])
     assert list(watch["tasks"]) == ["look"]
+
+
+def test_in_the_cloud_watch_and_upkeep_start_by_themselves(parsed: dict[str, Any], tmp_path: Path) -> None:
+    """Airflow's dags_are_paused_at_creation is True by default; only what a DAG says itself goes before it."""
+    dags = parse(tmp_path, SF_HISTORY_ENV="production")["dags"]
+    paused = {name: dag["paused"] for name, dag in dags.items() if not name.endswith("_pipeline")}
+    assert paused == {"sf_history_watch": False, "lakehouse_maintenance": False}
+    assert parsed["dags"]["lakehouse_maintenance"]["paused"] is None

@@ -9,6 +9,7 @@ from typing import Any
 import boto3
 import pytest
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
+from botocore.exceptions import ClientError, EndpointConnectionError
 from moto.server import ThreadedMotoServer
 
 from salesforce_history import change_queue
@@ -110,6 +111,110 @@ def test_a_queue_that_cannot_be_read_is_told_of_and_asked_again(
         return event
 
     assert asyncio.run(run()).payload["messages"] == 1
+
+
+class Undeletable:
+    """A queue that shows its messages again and again: each delete is answered with the next refusal, then works.
+
+    SQS answers so when a policy allows sqs:ReceiveMessage alone, or when it has an error of its own; moto never does.
+    """
+
+    def __init__(self, *messages: str, refusals: list[Any]) -> None:
+        self.messages, self.refusals = set(messages), refusals
+        self.rounds = 0
+        self.deleted: list[str] = []
+        self.shown = False
+
+    def receive_message(self, **_: Any) -> dict[str, Any]:
+        self.shown = not self.shown
+        if not self.shown or not self.messages:
+            return {}
+        self.rounds += 1
+        found = sorted(self.messages)
+        return {"Messages": [{"MessageId": one, "ReceiptHandle": f"{one}/{self.rounds}"} for one in found]}
+
+    def delete_message_batch(self, *, Entries: list[dict[str, str]], **_: Any) -> dict[str, Any]:  # noqa: N803
+        refusal = self.refusals.pop(0) if self.refusals else None
+        if isinstance(refusal, Exception):
+            raise refusal
+        if refusal == "the second one":
+            refused, deleted = Entries[1:], Entries[:1]
+        else:
+            refused, deleted = (Entries, []) if refusal else ([], Entries)
+        for entry in deleted:
+            message, _, number = entry["ReceiptHandle"].partition("/")
+            assert int(number) == self.rounds, "an old receipt deletes nothing"
+            self.messages.discard(message)
+            self.deleted.append(message)
+        why = {"Code": "AccessDenied", "Message": "not authorized to perform sqs:DeleteMessage", "SenderFault": True}
+        return {
+            "Successful": [{"Id": entry["Id"]} for entry in deleted],
+            "Failed": [{"Id": entry["Id"], **why} for entry in refused],
+        }
+
+
+DENIED = ClientError({"Error": {"Code": "AccessDenied", "Message": "sqs:DeleteMessage"}}, "DeleteMessageBatch")
+
+
+@pytest.mark.parametrize(
+    "refusals",
+    [["all"] * 3, [DENIED] * 3, ["the second one", "all", "all"], [EndpointConnectionError(endpoint_url="x")] * 3],
+    ids=["each refused", "the call refused", "one refused", "no answer"],
+)
+def test_messages_that_cannot_be_deleted_start_one_run(
+    refusals: list[Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(change_queue, "SETTLE", 0.0)
+    pauses: list[float] = []
+    sleep = asyncio.sleep
+
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        await sleep(0)
+
+    client = Undeletable("one", "two", refusals=list(refusals))
+    trigger = watch("https://sqs.us-east-1.amazonaws.com/123456789012/q")
+    monkeypatch.setattr(trigger, "_client", lambda: client)
+
+    async def run() -> list[int]:
+        events = trigger.run()
+        counts = [(await next_event(events)).payload["messages"]]
+        monkeypatch.setattr(change_queue.asyncio, "sleep", pause)
+        waiting = asyncio.ensure_future(next_event(events))
+        while client.messages:
+            assert not waiting.done(), "a second event of the same messages"
+            await sleep(0.01)
+        # What comes when they are gone is news again, and so is what comes while others cannot be deleted.
+        client.messages.add("three")
+        counts.append((await waiting).payload["messages"])
+        await events.aclose()
+        return counts
+
+    assert asyncio.run(run()) == [2, 1]
+    assert sorted(client.deleted) == ["one", "two"]
+    assert pauses.count(change_queue.PATIENCE) == 3, "each refusal is told of once and waited for"
+    told = capsys.readouterr().out
+    assert told.count("SQS queue q cannot be emptied") == 3
+    assert "sqs:DeleteMessage" in told
+    assert "cannot be read" not in told
+
+
+def test_news_is_told_of_though_older_messages_cannot_be_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SETTLE", "PATIENCE"):
+        monkeypatch.setattr(change_queue, name, 0.0)
+    client = Undeletable("one", refusals=["all"] * 1000)
+    trigger = watch("https://sqs.us-east-1.amazonaws.com/123456789012/q")
+    monkeypatch.setattr(trigger, "_client", lambda: client)
+
+    async def run() -> list[int]:
+        events = trigger.run()
+        counts = [(await next_event(events)).payload["messages"]]
+        client.messages |= {"two", "three"}
+        counts.append((await next_event(events)).payload["messages"])
+        await events.aclose()
+        return counts
+
+    assert asyncio.run(run()) == [1, 2]
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from include.alerts.alert import Alert
-from salesforce_history import late_runs
+from salesforce_history import late_runs, lateness
 from salesforce_history.lateness import tell_if_late
 
 WATCH = {
@@ -53,7 +54,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Alert, str]]:
         return True
 
     monkeypatch.setattr(late_runs, "tell", tell)
-    monkeypatch.setattr(late_runs, "PAUSES", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(lateness, "PAUSES", (0.0, 0.0, 0.0))
     return found
 
 
@@ -87,6 +88,33 @@ def test_it_asks_again_where_airflow_does_not_answer(
     assert (len(airflow.threads), len(told)) == (4, 1)
     with pytest.raises(ConnectionError):
         answer(Airflow("running", fails=4), monkeypatch)
+
+
+def test_no_thread_is_held_between_two_questions(
+    told: list[tuple[Alert, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With one thread for all of them, a deadline whose Airflow does not answer lets the next one go first."""
+    asked: list[str] = []
+
+    class Silent:
+        def get_task_states(self, *, run_ids: list[str], **_: Any) -> dict[str, dict[str, str]]:
+            asked.append(run_ids[0])
+            if asked == ["first"]:
+                raise ConnectionError("database is locked")
+            return {run_ids[0]: {"upsert_raw": "success"}}
+
+        def get_dr_count(self, **_: Any) -> int:
+            return 1
+
+    monkeypatch.setattr(late_runs, "RuntimeTaskInstance", Silent())
+
+    async def both() -> list[str]:
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(max_workers=1))
+        runs = ({**RUN, "dag_run_id": name} for name in ("first", "second"))
+        return await asyncio.gather(*(tell_if_late(context={"dag_run": run}, **WATCH) for run in runs))
+
+    assert asyncio.run(both()) == ["silent: upsert"] * 2
+    assert asked == ["first", "second", "first"]
 
 
 def test_an_object_that_is_gone_is_nobodys_business(

@@ -29,6 +29,13 @@ def test_batches_come_back_in_order_and_with_their_schema(tmp_path: Path, scheme
     assert store.total_bytes(uris) == sum(path.stat().st_size for path in (tmp_path / "a/b").iterdir())
 
 
+def test_what_follows_file_is_the_path_as_it_is(tmp_path: Path) -> None:
+    folder = tmp_path / "my lake 100%20"
+    store.write_text(f"file://{folder}/note.txt", "here")
+    assert (folder / "note.txt").read_text() == "here"
+    assert store.find_files(f"file://{folder}", "note.txt") == [f"file://{folder}/note.txt"]
+
+
 def test_nothing_to_write_makes_no_file(tmp_path: Path) -> None:
     assert store.write_parquet(str(tmp_path / "x"), [batch()], SCHEMA, "rows") == []
 

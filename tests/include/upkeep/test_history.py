@@ -12,13 +12,17 @@ import pytest
 from pyiceberg.exceptions import CommitFailedException
 from pyiceberg.table import Table
 
+from include.config.object_file import ObjectFile
 from include.config.operating import TableUpkeep
 from include.lake.data_files import write_files
+from include.lake.expiry import expire_history, written_at
 from include.lake.table_files import file_key, stored_files
 from include.upkeep.history import expire, outdated
+from include.upkeep.measure import measure
 from include.upkeep.orphans import remove_orphans
 from include.upkeep.tables import KeptTable
 from include.upkeep.upkeep import keep_up
+from tests.include.lake.conftest import Lake
 
 ONE = TableUpkeep(keep_history=timedelta(days=7), keep_snapshots=1)
 LATER = datetime.now(UTC) + timedelta(days=30)
@@ -107,6 +111,33 @@ def test_a_writer_that_commits_meanwhile_loses_nothing(lake: Any, table: Table) 
 def test_earlier_metadata_is_forgotten_with_the_commits_to_come(table: Table) -> None:
     expire(table, ONE, now=LATER)
     assert table.refresh().properties["write.metadata.delete-after-commit.enabled"] == "true"
+
+
+def test_what_somebody_remembers_stays_however_old(table: Table) -> None:
+    before = ids(table)
+    held = before[1:3]
+    assert [one.snapshot_id for one in outdated(table, ONE, now=LATER, held=held)] == [before[0], *before[3:-1]]
+    expire(table, ONE, now=LATER, held=held)
+    assert ids(table) == [*held, before[-1]]
+    assert table.scan(snapshot_id=held[0]).to_arrow().num_rows == 2
+
+
+def test_a_lake_whose_folder_has_a_space_and_a_percent_sign(tmp_path: Path, user_object: ObjectFile) -> None:
+    lake = Lake(tmp_path / "my lake 100%", user_object)
+    lake.catalog.create_namespace("n")
+    table = lake.catalog.create_table("n.t", ROW.schema)
+    for _ in range(3):
+        table.append(ROW)
+    left_over = orphan(table, timedelta(days=9))
+    there = {str(path) for path in Path(file_key(table.location())).rglob("*") if path.is_file()}
+    assert {info.path for info in stored_files(table)} == there
+    assert measure(table).stored_files == len(there)
+    assert expire(table, ONE, now=LATER).snapshots == 2
+    written = written_at(table.refresh())
+    assert written is not None
+    gone = expire_history(table, unreferenced_before=written - timedelta(days=1))
+    assert (gone.snapshots, left_over.exists()) == (0, False)
+    assert lake.connect().load_table("n.t").scan().to_arrow().num_rows == 3
 
 
 def orphan(table: Table, age: timedelta, name: str = "left-over.parquet") -> Path:
