@@ -34,8 +34,10 @@ def error_classes() -> Iterator[str]:
     """Every exception that include and plugins define."""
     for path in sorted([*(PROJECT / "include").rglob("*.py"), *(PROJECT / "plugins").rglob("*.py")]):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ClassDef) and any(
-                re.search("Error|Exception|Problem|Missing$", ast.unparse(base)) for base in node.bases
+            if (
+                isinstance(node, ast.ClassDef)
+                and not node.name.startswith("_")
+                and any(re.search("Error|Exception|Problem|Missing$", ast.unparse(base)) for base in node.bases)
             ):
                 yield node.name
 

@@ -25,6 +25,7 @@ from salesforce_history.dag_objects import object_of
 from salesforce_history.links import error_link, run_link, task_link
 from salesforce_history.recovery import EndedRun, tell_recovered
 from salesforce_history.run_facts import RunFacts, facts_of
+from salesforce_history.unrecorded import record_if_missing
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +78,9 @@ def tell_of_failure(context: Context) -> None:
         facts=facts,
     )
     tell(alert, object_file=object_file)
+    if reason == "timed_out" and object_file is not None:
+        # Airflow skips the tasks of such a run, the last one too, which would have recorded it.
+        record_if_missing(run_id, facts, error=alert.error, object_file=object_file, environment=environment)
 
 
 @never_raises

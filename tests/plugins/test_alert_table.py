@@ -22,7 +22,7 @@ from include.config.object_file import ObjectFile, read_object_files
 from include.flow import Flow
 from include.lake import alert_log
 from include.lake.alert_log import AlertRecord, claim, open_failures, read_alerts
-from include.lake.run_log import record_run
+from include.lake.run_log import read_run, record_run
 from include.salesforce.errors import CredentialsRefused
 from include.staging.manifest import ReadPlan
 from local.lake.catalog import lake_folder
@@ -837,3 +837,17 @@ def test_a_text_too_long_for_sns_is_cut_and_goes_out(world: World, receivers: Re
     assert got["sns"][0].text.endswith("\n(cut)")
     assert len(json.dumps({"default": got["sns"][0].text})) <= 262_144
     assert got["slack"][0].text.endswith("\n(cut)")
+
+
+def test_a_run_that_timed_out_has_its_row(world: World) -> None:
+    run = world.run(1)
+    world.run_fails(run, task="take_turn", reason="timed_out")
+    row = read_run(world.catalog, "sf_ops", run_id=run.run_id, object_name="User")
+    assert row is not None
+    assert (row["state"], row["failed_tasks"], row["environment"]) == ("failed", "take_turn", "local")
+    assert "longer than dagrun_timeout" in row["error"]
+    record_run(world.catalog, "sf_ops", {**row, "rows_extracted": 7})
+    world.run_fails(run, task="take_turn", reason="timed_out")
+    again = read_run(world.catalog, "sf_ops", run_id=run.run_id, object_name="User")
+    assert again is not None
+    assert again["rows_extracted"] == 7, "what the run itself has recorded stays"
