@@ -17,6 +17,7 @@ from pathlib import Path
 import psutil
 import requests
 
+from include.config.object_file import ObjectFileError, read_object_files
 from local.airflow_home import PROJECT, AirflowHome
 from local.exclusive import LakeInUse, is_free, only_one
 from local.org.handle import OrgHandle, start_org
@@ -153,7 +154,8 @@ def _welcome(home: AirflowHome, port: int) -> str:
     return (
         f"Airflow     http://127.0.0.1:{port}\n"
         f"login       {USER} / {password}\n"
-        f"DAGs        sf_user_pipeline, sf_account_pipeline (switch one on, or trigger it with the form)\n"
+        f"DAGs        sf_user_pipeline, sf_account_pipeline (switch one on, or trigger it with the form);\n"
+        f"            lakehouse_maintenance (weekly upkeep), sf_history_watch (tells of what nobody has resolved)\n"
         f"stop        make down"
     )
 
@@ -195,14 +197,19 @@ def _is_healthy(port: int) -> bool:
 
 
 def _shows_dags(home: AirflowHome, port: int) -> bool:
-    """Whether the DAGs have been parsed: before that, nobody can switch one on."""
+    """Whether the pipelines have been parsed, or cannot be: before that, nobody can switch one on."""
     url = f"http://127.0.0.1:{port}"
     try:
         passwords = json.loads(_passwords(home).read_text(encoding="utf-8"))
         login = {"username": USER, "password": passwords[USER]}
         token = requests.post(f"{url}/auth/token", json=login, timeout=10).json()["access_token"]
-        known = requests.get(f"{url}/api/v2/dags", headers={"Authorization": f"Bearer {token}"}, timeout=10).json()
-        return bool(known["total_entries"])
+        bearer = {"Authorization": f"Bearer {token}"}
+        known = requests.get(f"{url}/api/v2/dags", headers=bearer, timeout=10).json()
+        wrong = requests.get(f"{url}/api/v2/importErrors", headers=bearer, timeout=10).json()
+        pipelines = {object_file.dag_id for object_file in read_object_files().values()}
+        return bool(wrong["total_entries"]) or pipelines <= {dag["dag_id"] for dag in known["dags"]}
+    except ObjectFileError:
+        return True
     except (requests.RequestException, OSError, ValueError, KeyError):
         return False
 

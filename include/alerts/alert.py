@@ -22,6 +22,7 @@ Kind = Literal[
     "data_warning",  # a dbt test warned
     "schema_drift",  # the org's fields have changed
     "upkeep_failed",  # lakehouse_maintenance
+    "watch_failed",  # sf_history_watch: nobody escalates
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
@@ -50,6 +51,7 @@ class Alert(BaseModel):
     :param error: what happened, in one line.
     :param stakes: what it means for the readers of the data: rows read, logged, published or not.
     :param remedy: what to do.
+    :param asked_for: what the run was to do of its own, in words without Ids; no other run does that.
     :param links: what it is → where it is. `runbook` is among them.
     :param at: when it happened, UTC.
     """
@@ -68,6 +70,7 @@ class Alert(BaseModel):
     error: str = ""
     stakes: str = ""
     remedy: str
+    asked_for: str = ""
     links: Mapping[str, str]
     at: datetime
 
@@ -91,6 +94,9 @@ class Alert(BaseModel):
             if end
             else "",
             "At stake": self.stakes,
+            "Asked for": f"{self.asked_for}. No later run does that: clear this run, or ask again."
+            if self.asked_for
+            else "",
             "Do": self.remedy,
             "Run": f"{self.dag_id} {self.run_id}".strip(),
             **{name.capitalize(): link for name, link in self.links.items()},

@@ -18,10 +18,14 @@ MANY_TESTS = 3
 #: What ends the record of a run that something else has stopped; it is never the cause.
 CONSEQUENCE = "HistoryNotPublished"
 
-_CRITICAL = re.compile(r"^(unique_[a-z0-9_]+_id|scd_integrity)(_.+)?$")
+#: The tests of every object that are named so in its models' YAML: not those of columns, which dbt names by the model.
+_CRITICAL = re.compile(r"unique_(?!(?:stg|int|dim)_)[a-z0-9]+_id|scd_integrity")
 #: How dbt names a test that failed, in Cosmos's exception (a call inside Python) and in dbt's own log (a process).
+#: dbt logs "Failure in test" of a test that could not run as well; only a number of rows says that it found some.
 _FAILED_TEST = re.compile(
-    r"(?:^|errors: )(?P<called>\w+): Got \d+ results?|(?:FAIL \d+|Failure in test) (?!in )(?P<logged>\w+)", re.MULTILINE
+    r"(?:^|errors: )(\w+): Got \d+ results?|FAIL \d+ (?!in )(\w+)"
+    r"|Failure in test (\w+) [^\n]*\n[^\n]*\bGot \d+ results?",
+    re.MULTILINE,
 )
 _TESTS_NAMED = 50
 
@@ -56,7 +60,7 @@ def problem_of(exception: BaseException, *, secrets: Iterable[str | None] = ()) 
     said, remedy = str(exception), ""
     if isinstance(exception, SalesforceProblem):
         said, remedy = exception.what, exception.remedy
-    tests = dict.fromkeys(found["called"] or found["logged"] for found in _FAILED_TEST.finditer(said))
+    tests = dict.fromkeys(next(filter(None, found.groups())) for found in _FAILED_TEST.finditer(said))
     return Problem(
         error=type(exception).__name__,
         line=one_line(hide(said, secrets)),
@@ -74,6 +78,6 @@ def kind_of_failure(reason: str, tests: Iterable[str]) -> Kind:
     tests = set(tests)
     if reason == "timed_out":
         return "run_timed_out"
-    if any(_CRITICAL.match(test) for test in tests):
+    if any(_CRITICAL.fullmatch(test) for test in tests):
         return "critical_test_failed"
     return "tests_failed" if len(tests) > MANY_TESTS else "run_failed"

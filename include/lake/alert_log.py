@@ -6,12 +6,14 @@ since the table was looked at, so of many who try one wins. Rows gather in small
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+import logging
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
+from pydantic import ValidationError
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError
 from pyiceberg.expressions import And, BooleanExpression, In, IsNull, LessThan
@@ -24,6 +26,8 @@ from include.lake.data_files import KeyedFile, at_most, equal_to, read_file, wri
 from include.lake.layout import NEW_TABLE, bring_up_to_date
 from include.lake.one_commit import commit_once
 from include.lake.tables import ensure_namespace
+
+log = logging.getLogger(__name__)
 
 TABLE = "alerts"
 
@@ -103,6 +107,24 @@ class AlertRecord:
     def restored(self) -> Alert:
         """The alert as it can be told again."""
         return Alert.model_validate_json(self.alert)
+
+
+def readable(records: Iterable[AlertRecord]) -> list[AlertRecord]:
+    """Those that this release understands: a later one, since taken back, may have written others.
+
+    They are logged and left as they are, so that they hold up nothing that concerns the rest.
+
+    :param records: of the table.
+    """
+    found = []
+    for record in records:
+        try:
+            record.restored()
+        except ValidationError as problem:
+            log.error("the alert %s in sf_ops.alerts cannot be read and is left alone: %s", record.key, problem)
+        else:
+            found.append(record)
+    return found
 
 
 @_retried

@@ -14,8 +14,11 @@ from include.alerts.wording import one_line, without_ids
 
 RESULTS_FILE = Path("target") / "run_results.json"
 
-Verdict = Literal["passed", "warned", "failed"]
-_VERDICTS: Mapping[str, Verdict] = {"pass": "passed", "warn": "warned", "fail": "failed", "error": "failed"}
+#: One that could not run says nothing of the data.
+Verdict = Literal["passed", "warned", "failed", "errored"]
+#: Follows the name of such a test in the column `failed_tests` of `sf_ops.pipeline_runs`.
+COULD_NOT_RUN = " (could not run)"
+_VERDICTS: Mapping[str, Verdict] = {"pass": "passed", "warn": "warned", "fail": "failed", "error": "errored"}
 _BAD = ("fail", "error", "runtime error")
 
 
@@ -43,9 +46,10 @@ class DbtResults(BaseModel):
         return sorted(unique_id.split(".")[2] for unique_id, ended in self.tests.items() if ended == verdict)
 
     def as_xcom(self) -> dict[str, Any]:
-        """As tasks tell it: names of tests under `failed` and `warned`, a number under `passed`, and the rest."""
-        told = {"failed": self.named("failed"), "warned": self.named("warned"), "passed": len(self.named("passed"))}
-        return told | self.model_dump(mode="json")
+        """As tasks tell it: names of tests under `failed`, `errored`, `warned`, how many `passed`, the rest."""
+        bad: tuple[Verdict, ...] = ("failed", "errored", "warned")
+        told: dict[str, Any] = {verdict: self.named(verdict) for verdict in bad}
+        return {**told, "passed": len(self.named("passed")), **self.model_dump(mode="json")}
 
 
 def read_results(project: Path) -> DbtResults | None:

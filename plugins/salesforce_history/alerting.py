@@ -24,9 +24,10 @@ from salesforce_history.connections import lake_catalog
 
 log = logging.getLogger(__name__)
 
-#: How long the lake may take to answer, before and after sending.
-_CLAIM_SECONDS = 20.0
-_RECORD_SECONDS = 10.0
+#: How long the lake may take to answer, before and after sending. With what the channels may take (channels.py) and
+#: the question what is open (recovery.py), it stays below the 50 s that a callback has.
+_CLAIM_SECONDS = 8.0
+_RECORD_SECONDS = 6.0
 #: What stands for a channel in `sf_ops.alerts` where there is none: the alert is in the task's log.
 NOWHERE = "log"
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from functools import wraps
 from typing import Any
 
@@ -30,8 +31,11 @@ log = logging.getLogger(__name__)
 _TASKS_NAMED = 10
 
 
-def _never_raises(callback: Callable[[Context], None]) -> Callable[[Context], None]:
-    """A callback that raises is only logged by the DAG processor, where nobody looks; say what was not told."""
+def never_raises(callback: Callable[[Context], None]) -> Callable[[Context], None]:
+    """A callback that raises is only logged by the DAG processor, where nobody looks; say what was not told.
+
+    :param callback: the one to guard.
+    """
 
     @wraps(callback)
     def guarded(context: Context) -> None:
@@ -43,7 +47,7 @@ def _never_raises(callback: Callable[[Context], None]) -> Callable[[Context], No
     return guarded
 
 
-@_never_raises
+@never_raises
 def tell_of_failure(context: Context) -> None:
     """A DAG's `on_failure_callback`: one alert for a run that failed.
 
@@ -59,27 +63,32 @@ def tell_of_failure(context: Context) -> None:
         facts = RunFacts()
     run: Any = context.get("dag_run")
     last: Any = context.get("ti")
-    if not facts.failed and last is not None:
+    if reason == "timed_out":
+        # What is in the way is the last unfinished task: one that failed before may have been made good, and is done.
+        facts = replace(facts, failed=(last.task_id,) if last is not None else (), problem=None)
+    elif not facts.failed and last is not None:
         facts = RunFacts(failed=(last.task_id,), window=facts.window, numbers=facts.numbers)
     alert = _alert(
         environment=environment,
         object_file=object_file,
         dag_id=dag.dag_id,
-        run=EndedRun.of(run_id, run),
+        run=EndedRun.of(dag.dag_id, run_id, run),
         reason=reason,
         facts=facts,
     )
     tell(alert, object_file=object_file)
 
 
-@_never_raises
+@never_raises
 def tell_of_recovery(context: Context) -> None:
     """A DAG's `on_success_callback`: if runs of it had failed and this one makes them good, say so once.
 
     :param context: Airflow's.
     """
     dag_id = context["dag"].dag_id
-    tell_recovered(dag_id, EndedRun.of(context["run_id"], context.get("dag_run")), object_file=object_of(dag_id))
+    tell_recovered(
+        dag_id, EndedRun.of(dag_id, context["run_id"], context.get("dag_run")), object_file=object_of(dag_id)
+    )
 
 
 def _alert(
@@ -107,7 +116,8 @@ def _alert(
         headline=_headline(kind, first, facts, reason),
         error=f"{problem.error}: {problem.line}" if problem else _without_reason(kind, first, reason),
         stakes=_stakes(object_file, facts),
-        remedy=_remedy(kind, first, facts),
+        remedy=_remedy(kind, first, facts, asked_for=run.asked_for),
+        asked_for=run.asked_for,
         links={
             **links,
             "run": run_link(dag_id, run.run_id),
@@ -160,10 +170,11 @@ def _stakes(object_file: ObjectFile | None, facts: RunFacts) -> str:
     return f"{numbers or 'Nothing was read'}. {readers}"
 
 
-def _remedy(kind: Kind, first: str, facts: RunFacts) -> str:
-    clear = (
-        f"Then clear {first}: what follows it runs again." if first else "Then clear the run, or let the next one run."
-    )
+def _remedy(kind: Kind, first: str, facts: RunFacts, *, asked_for: str) -> str:
+    if first:
+        clear = f"Then clear {first}: what follows it runs again."
+    else:
+        clear = "Then clear the run." if asked_for else "Then clear the run, or let the next one run."
     if kind == "run_timed_out":
         return f"Find out in the log why {first or 'it'} took so long. {clear}"
     if kind in ("critical_test_failed", "tests_failed"):

@@ -36,7 +36,9 @@ def tell_of_warnings(context: Context) -> None:
     try:
         said: dict[str, Any] = dict(context)
         instance: Any = context["ti"]
-        model = instance.task_id.split(".")[-2] if "." in instance.task_id else instance.task_id
+        # A model's tests are the task `test` of its group; a test of several models is a task of its own.
+        group, _, name = str(instance.task_id).rpartition(".")
+        model = group.split(".")[-1] if name == "test" else name
         warned = dict(zip(said["test_names"], said["test_results"], strict=True))
         _tell_of_warnings(instance, warned, said["dag"], of=model)
     except Exception:

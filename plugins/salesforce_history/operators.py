@@ -104,16 +104,17 @@ class ObjectOperator(BaseOperator):
         return lineage_of(self.done, open_flow=self.flow)
 
     def _guarded(self, context: Context) -> Any:
-        try:
-            with noting_problems(context):
+        # Outside, because what ends in a deferral, which is no Exception, is no problem: its XCom would outlive it.
+        with noting_problems(context):
+            try:
                 return self.work(context)
-        except WAITS_FOR_QUOTA as problem:
-            self._wait_for_quota(context, problem)
-        except PASSES_BY_ITSELF:
-            raise
-        except NEEDS_A_PERSON as problem:
-            self.log.error("%s", problem)
-            raise AirflowFailException(str(problem)) from problem
+            except WAITS_FOR_QUOTA as problem:
+                self._wait_for_quota(context, problem)
+            except PASSES_BY_ITSELF:
+                raise
+            except NEEDS_A_PERSON as problem:
+                self.log.error("%s", problem)
+                raise AirflowFailException(str(problem)) from problem
 
     def _wait_for_quota(self, context: Context, problem: SalesforceProblem) -> NoReturn:
         """Defer the task, which then holds no worker slot, unless it has waited long enough."""

@@ -8,14 +8,17 @@ from datetime import UTC, datetime
 from typing import Any
 
 from include.alerts.alert import Alert
+from include.alerts.bounded import within
 from include.config.environment import current_environment
 from include.config.object_file import ObjectFile
-from include.lake.alert_log import AlertRecord, open_failures, resolve
+from include.lake.alert_log import AlertRecord, open_failures, readable, resolve
 from salesforce_history.alerting import tell
+from salesforce_history.asked import BACKFILL, asked_for, does_something_else
 from salesforce_history.connections import lake_catalog
 from salesforce_history.links import run_link, runbook_link
 
-_BACKFILL = "backfill"
+#: How long the lake may take to say what is open.
+_LAKE_SECONDS = 8.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,25 +29,35 @@ class EndedRun:
     :param ended_at: when it ended, after the last time it was cleared.
     :param attempt: tells one end of a run from another, after it was cleared; empty where Airflow does not say.
     :param interval: its data interval; None where it has none.
-    :param span_of_its_own: it reads what it was told to, rather than going on from the watermark.
+    :param something_else: it does what it was told to, rather than what every run does: going on from the watermark,
+        or looking after all tables.
+    :param asked_for: what it was asked for that no other run does, in words.
     """
 
     run_id: str
     ended_at: datetime
     attempt: str = ""
     interval: tuple[datetime | None, datetime] | None = None
-    span_of_its_own: bool = False
+    something_else: bool = False
+    asked_for: str = ""
 
     @classmethod
-    def of(cls, run_id: str, dag_run: Any) -> EndedRun:
+    def of(cls, dag_id: str, run_id: str, dag_run: Any) -> EndedRun:
         """From a callback's context.
 
+        :param dag_id: the DAG.
         :param run_id: the run.
         :param dag_run: of the context; None where it has none.
         """
         now = datetime.now(UTC)
         if dag_run is None:
-            return cls(run_id=run_id, ended_at=now, span_of_its_own=run_id.startswith(_BACKFILL))
+            run_type = BACKFILL if run_id.startswith(BACKFILL) else ""
+            return cls(
+                run_id=run_id,
+                ended_at=now,
+                something_else=bool(run_type),
+                asked_for=asked_for(dag_id, {}, run_type=run_type),
+            )
         start, end = dag_run.data_interval_start, dag_run.data_interval_end
         conf = dag_run.conf or {}
         run_type = str(getattr(dag_run.run_type, "value", dag_run.run_type))
@@ -53,22 +66,24 @@ class EndedRun:
             ended_at=dag_run.end_date or now,
             attempt=dag_run.end_date.isoformat() if dag_run.end_date else "",
             interval=(start, end) if end else None,
-            span_of_its_own=run_type == _BACKFILL or bool(conf.get("since") or conf.get("until")),
+            something_else=does_something_else(dag_id, conf, run_type=run_type),
+            asked_for=asked_for(dag_id, conf, run_type=run_type),
         )
 
     def makes_good(self, failure: AlertRecord) -> bool:
         """Whether the success of this run ends a failure: the same run cleared, or the next one.
 
-        A run that reads a span of its own has not read what another one missed; nor has any other run read what a
-        backfill missed.
+        A run that did something else has not done what another one missed; nor has any other run done what a failed
+        one was asked for.
 
         :param failure: an open failure of the same DAG.
         """
-        if self.ended_at <= failure.restored().at:
+        failed = failure.restored()
+        if self.ended_at <= failed.at:
             return False
         if failure.run_id == self.run_id:
             return True
-        return not self.span_of_its_own and not failure.run_id.startswith(_BACKFILL)
+        return not self.something_else and not failed.asked_for and not failure.run_id.startswith(BACKFILL)
 
 
 def tell_recovered(dag_id: str, run: EndedRun, *, object_file: ObjectFile | None) -> None:
@@ -80,8 +95,12 @@ def tell_recovered(dag_id: str, run: EndedRun, *, object_file: ObjectFile | None
     """
     environment = current_environment()
     catalog = lake_catalog(environment.iceberg_conn_id)
-    failures = open_failures(catalog, environment.operations_namespace, dag_id=dag_id)
-    over = [failure for failure in failures if run.makes_good(failure)]
+
+    def ask() -> list[AlertRecord]:
+        return open_failures(catalog, environment.operations_namespace, dag_id=dag_id)
+
+    failures = within(_LAKE_SECONDS, ask, called="alert-open-failures")
+    over = [failure for failure in readable(failures) if run.makes_good(failure)]
     if not over:
         return
     tell(_alert(over, dag_id, run), object_file=object_file)

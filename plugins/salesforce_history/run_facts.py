@@ -17,6 +17,7 @@ from include.alerts.problem import CONSEQUENCE, Problem
 from include.config.environment import current_environment
 from include.config.object_file import ObjectFile
 from include.lake.run_log import read_run
+from include.quality.dbt_tests import COULD_NOT_RUN
 from include.staging.manifest import ExtractionManifest, ReadPlan, UpsertManifest, ValidationManifest
 from salesforce_history.connections import lake_catalog
 from salesforce_history.dbt_group import can_be_rebuilt
@@ -127,7 +128,7 @@ def _from_the_lake(dag: Any, run_id: str, object_file: ObjectFile | None) -> Run
     recorded = filter(None, (row.get("failed_tasks") or "").split(", "))
     failed = _in_order(dag, dict.fromkeys([*recorded, *problems]))
     end = row.get("window_end")
-    tests = filter(None, (row.get("failed_tests") or "").split(", "))
+    tests = [name for name in (row.get("failed_tests") or "").split(", ") if name and not name.endswith(COULD_NOT_RUN)]
     return RunFacts(
         **_cause(failed, problems),
         tests=frozenset(tests) or _named(problems),

@@ -12,7 +12,7 @@ from airflow.sdk import Context
 from include.alerts.wording import one_line, without_ids
 from include.flow import Flow
 from include.lake.version_counts import count_versions
-from include.quality.dbt_tests import DbtResults
+from include.quality.dbt_tests import COULD_NOT_RUN, DbtResults
 from include.quality.score import quality_score, success_rate
 from include.staging.manifest import ExtractionManifest, ReadPlan, UpsertManifest, ValidationManifest
 from salesforce_history.dbt_results import dbt_results_of_run
@@ -212,7 +212,9 @@ class RunRow:
 def _testing(results: DbtResults | None) -> dict[str, Any]:
     if results is None:
         return {}
-    failed, warned = results.named("failed"), results.named("warned")
+    # A test that could not run has not passed either: the score counts it. Its name says that it is no finding.
+    failed = [*results.named("failed"), *(f"{name}{COULD_NOT_RUN}" for name in results.named("errored"))]
+    warned = results.named("warned")
     return {
         "dbt_tests": len(results.tests),
         "dbt_tests_failed": len(failed),

@@ -36,6 +36,9 @@ from salesforce_history.upkeep_request import (
     upkeep_request,
 )
 
+#: How long an upkeep waits for a moment at which no run of the object is going on.
+_PATIENCE = timedelta(hours=2)
+
 
 class UpkeepOperator(ObjectOperator):
     """What the tasks of an object's upkeep share: they hold its turn, and leave out what was not asked for."""
@@ -55,14 +58,17 @@ class UpkeepOperator(ObjectOperator):
     def hold_turn(self, context: Context, flow: Flow) -> None:
         """Have the object's turn, or wait for it, deferred: no worker slot is held meanwhile.
 
-        A run that has been going on for a while is waited for though it is not at its history yet: what it has planned
-        would have to be planned again.
+        A run that is going on is waited for though it is not at its history yet: what it has planned would have to be
+        planned again. But not for ever: where runs follow each other without a gap, the turn alone is waited for, which
+        is what keeps dbt and the upkeep apart.
         """
         holder, dag_id = upkeep_holder(context["run_id"]), self.object_file.dag_id
         if who_has_the_turn(flow.catalog, flow.tables) == holder:
             return
         waits_for: tuple[str, str | None] = (dag_id, None)
-        if not goes_on(dag_id):
+        began = context["dag_run"].start_date
+        impatient = began is not None and datetime.now(UTC) - began > _PATIENCE
+        if impatient or not goes_on(dag_id):
             other = take_turn(flow.catalog, flow.tables, run_id=holder, goes_on=partial(holder_goes_on, dag_id))
             if other is None:
                 return

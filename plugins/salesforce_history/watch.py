@@ -6,6 +6,7 @@ failure whose run has succeeded since is resolved.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,12 +16,14 @@ from pyiceberg.catalog import Catalog
 
 from include.alerts.alert import Alert
 from include.config.environment import Environment, current_environment
-from include.lake.alert_log import AlertRecord, mark_escalated, never_told, open_failures, resolve
+from include.lake.alert_log import AlertRecord, mark_escalated, never_told, open_failures, readable, resolve
 from include.lake.run_log import read_runs
 from salesforce_history.alerting import tell, tell_again
 from salesforce_history.connections import lake_catalog
 from salesforce_history.dag_objects import object_called
+from salesforce_history.noting import noting_problems
 from salesforce_history.recovery import EndedRun, tell_recovered
+from salesforce_history.watch_failed import tell_of_watch_failure
 
 DAG_ID = "sf_history_watch"
 OWNER = "data-platform"
@@ -43,6 +46,7 @@ def build_watch() -> dict[str, DAG]:
         catchup=False,
         max_active_runs=1,
         dagrun_timeout=timedelta(minutes=10),
+        on_failure_callback=tell_of_watch_failure,
         # On a laptop there is nobody to wake, and a run every few minutes would only be in the way.
         # Anywhere else it starts by itself, whatever Airflow does with new DAGs: alerts would stay unsent unnoticed.
         is_paused_upon_creation=environment.name == "local",
@@ -60,18 +64,34 @@ class WatchOperator(BaseOperator):
     ui_color = "#ffe8d8"
 
     def execute(self, context: Context) -> dict[str, int]:
-        """Send, resolve, escalate.
+        """Send, resolve, escalate. Each is done, whatever becomes of the others.
 
         :return: how many of each.
         """
+        with noting_problems(context):
+            return self._look()
+
+    def _look(self) -> dict[str, int]:
         environment = current_environment()
         catalog = lake_catalog(environment.iceberg_conn_id)
         now = datetime.now(UTC)
-        sent = send_untold(catalog, environment, now=now)
-        resolved = resolve_what_is_over(catalog, environment)
-        escalated = escalate(catalog, environment, now=now)
-        self.log.info("sent again %d, resolved %d, escalated %d", sent, resolved, escalated)
-        return {"sent_again": sent, "resolved": resolved, "escalated": escalated}
+        steps: dict[str, Callable[[], int]] = {
+            "sent_again": lambda: send_untold(catalog, environment, now=now),
+            "resolved": lambda: resolve_what_is_over(catalog, environment),
+            "escalated": lambda: escalate(catalog, environment, now=now),
+        }
+        done: dict[str, int] = {}
+        problems: list[Exception] = []
+        for name, step in steps.items():
+            try:
+                done[name] = step()
+            except Exception as problem:
+                self.log.exception("%s: the other steps are done all the same", name)
+                problems.append(problem)
+        self.log.info("%s", done)
+        if problems:
+            raise problems[0]
+        return done
 
 
 def send_untold(catalog: Catalog, environment: Environment, *, now: datetime) -> int:
@@ -82,7 +102,7 @@ def send_untold(catalog: Catalog, environment: Environment, *, now: datetime) ->
     :param now: the time.
     :return: how many.
     """
-    untold = never_told(catalog, environment.operations_namespace, before=now - _STILL_SENDING)
+    untold = readable(never_told(catalog, environment.operations_namespace, before=now - _STILL_SENDING))
     for record in untold:
         tell_again(record.restored(), object_file=object_called(record.object))
     return len(untold)
@@ -96,14 +116,14 @@ def resolve_what_is_over(catalog: Catalog, environment: Environment) -> int:
     :return: how many failures are no longer open.
     """
     namespace = environment.operations_namespace
-    before = open_failures(catalog, namespace)
+    before = readable(open_failures(catalog, namespace))
     if not before:
         return 0
     runs = [run for run in read_runs(catalog, namespace).to_pylist() if run["state"] == "success"]
     for failure in before:
         if run := _made_good_by(failure, runs):
             tell_recovered(failure.dag_id, run, object_file=object_called(failure.object))
-    for failure in (latest := _latest_of_each_run(open_failures(catalog, namespace))).values():
+    for failure in (latest := _latest_of_each_run(readable(open_failures(catalog, namespace)))).values():
         same = [one.key for one in before if (one.dag_id, one.run_id) == (failure.dag_id, failure.run_id)]
         older = [key for key in same if key != failure.key]
         resolve(catalog, namespace, older, at=datetime.now(UTC), by=f"{failure.run_id}, which failed again")
@@ -120,7 +140,7 @@ def escalate(catalog: Catalog, environment: Environment, *, now: datetime) -> in
     """
     patience = timedelta(seconds=environment.escalation_seconds)
     told = 0
-    for failure in open_failures(catalog, environment.operations_namespace):
+    for failure in readable(open_failures(catalog, environment.operations_namespace)):
         if failure.escalated_at is not None or now - failure.opened_at < patience:
             continue
         if _count(failure, _AGAIN_AT_WORK):
@@ -134,7 +154,7 @@ def _made_good_by(failure: AlertRecord, runs: list[dict[str, Any]]) -> EndedRun 
     """The run that ended a failure, as far as Airflow and the table of runs say; None: it is open."""
     if _count(failure, ["success"]):
         # Nobody says when: it makes good itself, and no other run's failure.
-        return EndedRun(run_id=failure.run_id, ended_at=datetime.now(UTC), span_of_its_own=True)
+        return EndedRun(run_id=failure.run_id, ended_at=datetime.now(UTC), something_else=True)
     failed_at = failure.restored().at
     later = [
         run

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -19,17 +20,20 @@ from pyiceberg.catalog import Catalog
 from include.alerts.alert import KINDS, RUNBOOK, Alert, Kind
 from include.config.object_file import ObjectFile, read_object_files
 from include.flow import Flow
+from include.lake import alert_log
 from include.lake.alert_log import AlertRecord, claim, open_failures, read_alerts
 from include.lake.run_log import record_run
 from include.salesforce.errors import CredentialsRefused
 from include.staging.manifest import ReadPlan
 from local.lake.catalog import lake_folder
-from salesforce_history import noting, watch
+from salesforce_history import alerting, channels, noting, watch
+from salesforce_history import recovery as recovery_module
 from salesforce_history.alerting import tell
 from salesforce_history.failure import tell_of_failure, tell_of_recovery
 from salesforce_history.notices import tell_of_drift, tell_of_run_warnings, tell_of_warnings
 from salesforce_history.noting import note_failure
 from salesforce_history.operators import CheckSourceOperator
+from salesforce_history.watch_failed import tell_of_watch_failure
 from tests.receivers import Receivers, black_hole, mail_connection, slack_connection
 
 USER = read_object_files()["user"]
@@ -80,7 +84,11 @@ class World:
 
     def context(self, run: Any, task: str, **more: Any) -> Any:
         ti = SimpleNamespace(
-            dag_id=DAG_ID, run_id=run.run_id, task_id=task, xcom_push=lambda **_: None, xcom_pull=lambda **_: []
+            dag_id=self.dag.dag_id,
+            run_id=run.run_id,
+            task_id=task,
+            xcom_push=lambda **_: None,
+            xcom_pull=lambda **_: [],
         )
         return {"dag": self.dag, "run_id": run.run_id, "dag_run": run, "ti": ti, **more}
 
@@ -196,6 +204,71 @@ def backfill_fails(world: World, patch: pytest.MonkeyPatch) -> None:
     world.run_succeeds(world.run(2))
 
 
+def _asks(world: World, **conf: Any) -> None:
+    """It fails, and the next run succeeds; so does a later one that was asked for the same; then it is cleared."""
+    world.fails(world.run(1, run_type="manual", **conf))
+    world.run_succeeds(world.run(2))
+    world.run_succeeds(world.run(3, run_type="manual", **conf))
+
+
+def erasure_fails(world: World, patch: pytest.MonkeyPatch) -> None:
+    _asks(world, erase=["0055e0000000001AAA"])
+
+
+def replay_fails(world: World, patch: pytest.MonkeyPatch) -> None:
+    _asks(world, replay_quarantine=True)
+
+
+def full_refresh_fails(world: World, patch: pytest.MonkeyPatch) -> None:
+    _asks(world, full_refresh=True)
+
+
+def span_fails(world: World, patch: pytest.MonkeyPatch) -> None:
+    _asks(world, since="2026-01-01T00:00:00Z", until="")
+
+
+def span_fails_and_is_cleared(world: World, patch: pytest.MonkeyPatch) -> None:
+    span_fails(world, patch)
+    world.run_succeeds(world.run(1, run_type="manual", attempt=70, since="2026-01-01T00:00:00Z"))
+
+
+def asked_for_nothing(world: World, patch: pytest.MonkeyPatch) -> None:
+    """The form sends every Param, and another tool what it likes."""
+    form = {"erase": [], "since": None, "until": "", "full_refresh": False, "replay_quarantine": False}
+    world.fails(world.run(1, run_type="manual", **form, object="User", dry_run=True))
+    world.run_succeeds(world.run(2, run_type="manual", **form, object="User", dry_run=True))
+
+
+def made_good_by_asking_for_more(world: World, patch: pytest.MonkeyPatch) -> None:
+    world.fails(world.run(1))
+    world.run_succeeds(world.run(2, run_type="manual", full_refresh=True, replay_quarantine=True, erase=["x"]))
+
+
+def asked_for_and_unheard(world: World, patch: pytest.MonkeyPatch) -> None:
+    world.fails(world.run(1, run_type="manual", full_refresh=True))
+    _published(world, 2, kind="scheduled")
+    world.watch(patch, after=timedelta(minutes=10))
+
+
+def upkeep_of_one_object_fails(world: World, patch: pytest.MonkeyPatch) -> None:
+    world.dag = _upkeep_dag()
+    world.run_fails(world.run(1, object="user"), task="compact")
+    world.run_succeeds(world.run(2))
+    world.run_succeeds(world.run(3, object="user"))
+
+
+def upkeep_that_did_less(world: World, patch: pytest.MonkeyPatch) -> None:
+    world.dag = _upkeep_dag()
+    world.run_fails(world.run(1), task="compact")
+    for number, conf in enumerate(({"object": "user"}, {"tables": ["history"]}, {"dry_run": True}), start=2):
+        world.run_succeeds(world.run(number, **conf))
+
+
+def upkeep_made_good(world: World, patch: pytest.MonkeyPatch) -> None:
+    upkeep_that_did_less(world, patch)
+    world.run_succeeds(world.run(5, object=None, tables=[], dry_run=False))
+
+
 def ended_before(world: World, patch: pytest.MonkeyPatch) -> None:
     world.fails(world.run(2))
     world.run_succeeds(world.run(1))
@@ -226,10 +299,14 @@ def bare_context(world: World, patch: pytest.MonkeyPatch) -> None:
 
 
 def upkeep(world: World, patch: pytest.MonkeyPatch) -> None:
-    run = world.run(1)
+    world.dag = _upkeep_dag()
+    world.run_fails(world.run(1), task="compact")
+
+
+def _upkeep_dag() -> DAG:
     with DAG(dag_id="lakehouse_maintenance", schedule=None) as dag:
         EmptyOperator(task_id="compact")
-    tell_of_failure({**world.context(run, "compact"), "dag": dag, "reason": "task_failure"})  # type: ignore[misc]
+    return dag
 
 
 def _warns(world: World, *tests: str, run: int = 1) -> None:
@@ -303,9 +380,20 @@ def succeeded_unheard(world: World, patch: pytest.MonkeyPatch) -> None:
 
 def next_one_unheard(world: World, patch: pytest.MonkeyPatch) -> None:
     world.fails(world.run(1))
-    row = {"run_id": "scheduled__2", "object": "User", "environment": "local", "state": "success", "kind": "scheduled"}
-    record_run(world.catalog, "sf_ops", row)
+    _published(world, 2, kind="scheduled")
     world.watch(patch, after=HALF_AN_HOUR)
+
+
+def read_on_request_unheard(world: World, patch: pytest.MonkeyPatch) -> None:
+    world.fails(world.run(1))
+    _published(world, 2, kind="manual")
+    _published(world, 3, kind="backfill")
+    world.watch(patch, after=timedelta(minutes=10))
+
+
+def _published(world: World, number: int, *, kind: str) -> None:
+    row = {"run_id": f"{kind}__{number}", "object": "User", "environment": "local", "state": "success", "kind": kind}
+    record_run(world.catalog, "sf_ops", row)
 
 
 def teller_died(world: World, patch: pytest.MonkeyPatch) -> None:
@@ -335,6 +423,28 @@ def same_key(world: World, patch: pytest.MonkeyPatch) -> None:
     assert [tell(alert("anomaly"), object_file=USER) for _ in range(3)] == [True, False, False]
 
 
+def watch_fails(world: World, patch: pytest.MonkeyPatch) -> None:
+    """Twice; then it succeeds, fails again on that day, and goes on failing after midnight."""
+    _watch_fails(world, 1, before=None)
+    _watch_fails(world, 2, before=1)
+    _watch_fails(world, 4, before=None)
+    _watch_fails(world, 13, before=11)
+    _watch_fails(world, 14, before=13)
+
+
+def _watch_fails(world: World, number: int, *, before: int | None) -> None:
+    """A run of it fails; so had the one before, or it succeeded."""
+    run = world.run(number)
+    with DAG(dag_id="sf_history_watch", schedule=None) as dag:
+        EmptyOperator(task_id="look")
+    last = world.run(number - 1 if before is None else before)
+    last.state = "success" if before is None else "failed"
+    context = {**world.context(run, "look", reason="task_failure"), "dag": dag}
+    context["ti"].dag_id, context["ti"].get_previous_dagrun = dag.dag_id, lambda: last
+    note_failure({**context, "exception": ConnectionError("the catalog does not answer")})  # type: ignore[typeddict-item]
+    tell_of_watch_failure(context)  # type: ignore[arg-type]
+
+
 #: Case, and the kinds that each channel gets, in order.
 TABLE: list[tuple[Case, list[Kind]]] = [
     (failure, ["run_failed"]),
@@ -348,6 +458,18 @@ TABLE: list[tuple[Case, list[Kind]]] = [
     (success, []),
     (backfill_beside, ["run_failed"]),
     (backfill_fails, ["run_failed"]),
+    (erasure_fails, ["run_failed"]),
+    (replay_fails, ["run_failed"]),
+    (full_refresh_fails, ["run_failed"]),
+    (span_fails, ["run_failed"]),
+    (span_fails_and_is_cleared, ["run_failed", "run_recovered"]),
+    (asked_for_nothing, ["run_failed", "run_recovered"]),
+    (made_good_by_asking_for_more, ["run_failed", "run_recovered"]),
+    (asked_for_and_unheard, ["run_failed"]),
+    (read_on_request_unheard, ["run_failed"]),
+    (upkeep_of_one_object_fails, ["upkeep_failed"]),
+    (upkeep_that_did_less, ["upkeep_failed"]),
+    (upkeep_made_good, ["upkeep_failed", "run_recovered"]),
     (ended_before, ["run_failed"]),
     (critical, ["critical_test_failed"]),
     (three_tests, ["run_failed"]),
@@ -373,6 +495,7 @@ TABLE: list[tuple[Case, list[Kind]]] = [
     (sla_escalated, ["sla_missed", "sla_still_missed"]),
     (anomaly, ["anomaly"]),
     (same_key, ["anomaly"]),
+    (watch_fails, ["watch_failed", "watch_failed"]),
 ]
 #: A missed SLA goes to SNS, unless the object file says otherwise.
 SLA = {"sla_missed", "sla_still_missed"}
@@ -395,6 +518,131 @@ def test_each_channel_gets_it_once_or_is_silent(
     for record in world.alerts():
         assert record.told_at is not None
         assert record.channels == ("sns" if record.kind in SLA else "sns, slack, email")
+
+
+@pytest.fixture
+def unreadable(world: World) -> str:
+    """The key of a failure that a later release has written, with a field that this one does not know."""
+    key = "sf_user_pipeline/scheduled__0/failed/"
+    claim(world.catalog, "sf_ops", alert("run_failed", key, run_id="scheduled__0"), at=datetime.now(UTC))
+    alert_log._change(
+        world.catalog, "sf_ops", [key], lambda row: {"alert": json.dumps({**json.loads(row["alert"]), "new": 1})}
+    )
+    return key
+
+
+def test_a_row_that_cannot_be_read_does_not_hide_a_recovery(
+    unreadable: str, world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    recovery(world, pytest.MonkeyPatch())
+    assert [record.kind for record in world.alerts()] == ["run_failed", "run_failed", "run_recovered"]
+    assert [record.key for record in open_failures(world.catalog, "sf_ops")] == [unreadable]
+    assert f"the alert {unreadable} in sf_ops.alerts cannot be read and is left alone" in caplog.text
+
+
+def test_a_row_that_cannot_be_read_stops_no_step_of_the_watch(
+    unreadable: str, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim(world.catalog, "sf_ops", alert("anomaly", "died"), at=datetime.now(UTC))
+    world.fails(world.run(1))
+    world.fails(world.run(2))
+    world.watch(monkeypatch, after=HALF_AN_HOUR, states={"scheduled__2": "success"})
+    told = {record.key: record.told_at for record in world.alerts()}
+    assert told[unreadable] is None
+    assert told["died"] is not None
+    kinds = [record.kind for record in world.alerts()]
+    assert kinds == ["run_failed", "anomaly", "run_failed", "run_failed", "run_recovered", "failure_unresolved"]
+
+
+@pytest.mark.parametrize("broken", ["send_untold", "resolve_what_is_over", "escalate"])
+def test_a_step_of_the_watch_that_fails_holds_up_no_other_and_fails_the_task(
+    broken: str, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = []
+
+    def step(name: str) -> Callable[..., int]:
+        def work(*_: Any, **__: Any) -> int:
+            done.append(name)
+            if name == broken:
+                raise ConnectionError("the catalog does not answer")
+            return 0
+
+        return work
+
+    steps = ["send_untold", "resolve_what_is_over", "escalate"]
+    for name in steps:
+        monkeypatch.setattr(watch, name, step(name))
+    with pytest.raises(ConnectionError):
+        watch.WatchOperator(task_id="look").execute(world.context(world.run(1), "look"))
+    assert done == steps
+    assert noting.noted_here(DAG_ID, "scheduled__1")["look"].error == "ConnectionError"
+
+
+def test_the_watch_tells_of_its_own_failure(world: World) -> None:
+    (dag,) = watch.build_watch().values()
+    assert dag.on_failure_callback is tell_of_watch_failure
+    _watch_fails(world, 1, before=None)
+    (record,) = world.alerts()
+    assert record.key == "sf_history_watch/2026-01-05"
+    assert record.subject == "[local] the watch failed: ConnectionError"
+    assert "What: ConnectionError: the catalog does not answer" in record.text
+
+
+def test_the_watch_does_not_tell_every_five_minutes_of_a_lake_that_is_down(
+    receivers: Receivers, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    gone = {"type": "sql", "uri": f"sqlite:///{tmp_path}/nowhere/catalog.db", "warehouse": f"file://{tmp_path}"}
+    monkeypatch.setenv("AIRFLOW_CONN_ICEBERG_DEFAULT", json.dumps({"conn_type": "iceberg", "extra": gone}))
+    nowhere = World.__new__(World)
+    nowhere.dag = flow()
+    _watch_fails(nowhere, 1, before=None)
+    _watch_fails(nowhere, 2, before=1)
+    assert {name: len(found) for name, found in receivers.all().items()} == dict.fromkeys(CHANNELS, 1)
+
+
+def test_a_run_that_timed_out_names_what_was_unfinished_not_what_failed_before(world: World) -> None:
+    run = world.run(1)
+    world.task_fails(run, "validate", CredentialsRefused("made good since"))
+    world.run_fails(run, task="take_turn", reason="timed_out")
+    (record,) = world.alerts()
+    assert record.subject == "[local] User: the run was ended after too long, at take_turn"
+    assert "\nTasks: take_turn\n" in record.text
+    assert "/tasks/take_turn" in record.text
+    assert "Then clear take_turn: what follows it runs again." in record.text
+    assert "CredentialsRefused" not in record.text
+    assert "made good since" not in record.text
+
+
+@pytest.mark.parametrize(
+    ("task", "of"),
+    [
+        ("dbt_scd2.stg_sf_user.test", "stg_sf_user"),
+        ("dbt_scd2.dim_sf_user_agrees_with_snapshot_test", "dim_sf_user_agrees_with_snapshot_test"),
+        ("test_all", "test_all"),
+    ],
+)
+def test_a_warning_names_the_model_or_the_test_of_several(task: str, of: str, world: World) -> None:
+    more = {"test_names": ["a"], "test_results": ["Got 7 results, configured to warn if != 0"]}
+    tell_of_warnings(world.context(world.run(1), task, **more))
+    (record,) = world.alerts()
+    assert record.subject == f"[local] User: 1 test of {of} warned"
+    assert record.key.endswith(f"/warning/{of}")
+
+
+def test_what_a_callback_may_wait_for_stays_below_what_airflow_gives_it() -> None:
+    sending = alerting._CLAIM_SECONDS + len(CHANNELS) * channels.SECONDS + alerting._RECORD_SECONDS
+    assert recovery_module._LAKE_SECONDS + sending < 50
+
+
+def test_a_lake_that_hangs_does_not_hold_up_the_end_of_a_run(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    never = threading.Event()
+    monkeypatch.setattr(recovery_module, "_LAKE_SECONDS", 0.05)
+    monkeypatch.setattr(recovery_module, "open_failures", lambda *_, **__: never.wait(30) or [])
+    world.run_succeeds(world.run(1))
+    never.set()
+    assert "GaveUpWaiting: no answer within 0.05 s" in caplog.text
 
 
 def test_the_table_has_every_kind() -> None:
@@ -420,13 +668,24 @@ def test_a_failure_says_what_lets_a_person_act(channel: str, world: World, recei
         "What: CredentialsRefused: logging in: <b>no</b> & {{ ti }} {% raise %}.",
         "Tasks: extract",
         "Interval: 2026-01-05 07:00 to 2026-01-05 13:00 UTC",
-        "At stake: 1,200 records read, 34 changes logged. Not published: readers of dim_sf_user_scd see the state",
+        "At stake: 1,200 records read, 34 changes logged. Not published: readers of dim_sf_user_scd",
         "Do: Check the Airflow connection",
         "Then clear extract: what follows it runs again.",
         "/dags/sf_user_pipeline/runs/scheduled__1/tasks/extract",
         "docs/runbook.md#credentialsrefused",
     ):
         assert part in text, text
+
+
+def test_a_failure_says_what_was_asked_for_and_that_no_later_run_does_it(world: World, receivers: Receivers) -> None:
+    conf = {"erase": ["0055e0000000001AAA"], "since": "2026-01-01T00:00:00Z", "full_refresh": False}
+    world.fails(world.run(1, run_type="manual", **conf))
+    world.fails(world.run(2, run_type="backfill"))
+    asked, backfill = (one.text for one in receivers.all()["slack"])
+    said = "No later run does that: clear this run, or ask again."
+    assert f"\nAsked for: erase, since 2026-01-01T00:00:00Z. {said}\n" in asked
+    assert "0055e0000000001AAA" not in asked
+    assert f"\nAsked for: a backfill. {said}\n" in backfill
 
 
 def test_the_cause_is_the_first_task_never_what_came_of_it(world: World, receivers: Receivers) -> None:

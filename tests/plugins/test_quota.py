@@ -18,7 +18,8 @@ from include.staging.manifest import ExtractionManifest, ReadPlan
 from local.org import faults
 from local.org.faults import Answer, Fault, SetUsage
 from local.org.handle import OrgHandle, start_org
-from salesforce_history.operators import CheckSourceOperator, ExtractOperator
+from salesforce_history.noting import PROBLEM
+from salesforce_history.operators import WAITS_SINCE, CheckSourceOperator, ExtractOperator
 
 USER = read_object_files()["user"].model_copy(update={"batch_size": 200})
 SIX = datetime(2026, 1, 5, 6, tzinfo=UTC)
@@ -50,13 +51,15 @@ def org(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[OrgHandle]:
 class Instance:
     """What a task instance keeps across a deferral: its XComs."""
 
-    def __init__(self, **kept: str) -> None:
+    dag_id, task_id, run_id = "sf_user_pipeline", "check_source", "scheduled__1"
+
+    def __init__(self, **kept: Any) -> None:
         self.kept = kept
 
-    def xcom_push(self, *, key: str, value: str) -> None:
+    def xcom_push(self, *, key: str, value: Any) -> None:
         self.kept[key] = value
 
-    def xcom_pull(self, *, task_ids: str, key: str) -> str | None:
+    def xcom_pull(self, *, task_ids: str, key: str) -> Any:
         assert task_ids in {"check_source", "extract"}
         return self.kept.get(key)
 
@@ -78,7 +81,8 @@ def deferral(work: Any, *arguments: Any) -> TaskDeferred:
 def test_check_source_waits_and_goes_on(org: OrgHandle, capsys: pytest.CaptureFixture[str]) -> None:
     org.set_limits(used=85_000, maximum=100_000)
     task = CheckSourceOperator(task_id="check_source", object_file=USER)
-    deferral(task._guarded, context())
+    deferral(task._guarded, waits := context())
+    assert set(waits["ti"].kept) == {WAITS_SINCE}, "what ends in a deferral is no problem"
     assert "85 % of the org's daily API requests are in use, over the 80 % allowed" in capsys.readouterr().out
     deferral(task.resume, context(), None)
     assert org.stats()["api"]["used"] == 85_002, "one request each time it looks"
@@ -102,5 +106,7 @@ def test_a_used_up_limit_defers_too_and_patience_ends(org: OrgHandle) -> None:
     task = CheckSourceOperator(task_id="check_source", object_file=USER)
     deferral(task._guarded, context())
     assert org.faults_struck() == [1], "it does not hammer"
+    patient = context(waits_for_quota_since="2026-01-01T00:00:00+00:00")
     with pytest.raises(AirflowFailException, match=r"REQUEST_LIMIT_EXCEEDED.*it gives up"):
-        task.resume(context(waits_for_quota_since="2026-01-01T00:00:00+00:00"))
+        task.resume(patient)
+    assert patient["ti"].kept[PROBLEM]["error"] == "ApiLimitReached"

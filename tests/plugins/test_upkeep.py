@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from airflow.sdk import TriggerRule
+from airflow.sdk.exceptions import TaskDeferred
 
 from include.config.environment import current_environment
 from include.config.operating import TableUpkeep
@@ -160,3 +162,57 @@ def test_the_turn_is_given_back_whatever_happens() -> None:
         assert dag.get_task(f"{noun}.take_turn").downstream_task_ids >= places
     assert dag.max_active_runs == 1
     assert {task.retries for task in dag.tasks} == {2}
+
+
+RECHECK = 30
+
+
+def _hold(lake: Any, *, waited: timedelta) -> None:
+    operator: Any = build_upkeep().get_task("user.take_turn")
+    run = SimpleNamespace(start_date=datetime.now(UTC) - waited)
+    environment = current_environment({"SF_HISTORY_TURN_RECHECK_SECONDS": f"{RECHECK}"})
+    flow = SimpleNamespace(catalog=lake.catalog, tables=lake.tables, environment=environment)
+    operator.hold_turn({"run_id": "upkeep 1", "dag_run": run}, flow)
+
+
+def _airflow(monkeypatch: pytest.MonkeyPatch, *running: tuple[str, str], given_back: bool = False) -> None:
+    """What Airflow says of runs: these are running; their upkeep has given the turn back, or not."""
+
+    def runs(*, dag_id: str, run_ids: list[str] | None, states: list[str]) -> int:
+        return sum(dag == dag_id and (run_ids is None or run in run_ids) for dag, run in running)
+
+    monkeypatch.setattr(run_ended.RuntimeTaskInstance, "get_dr_count", staticmethod(runs))
+    monkeypatch.setattr(run_ended.RuntimeTaskInstance, "get_ti_count", staticmethod(lambda **_: int(given_back)))
+
+
+def test_a_run_that_reads_is_waited_for_but_not_for_ever(lake: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    lake.run([lake.record("01", 1)], end=6)
+    _airflow(monkeypatch, ("sf_user_pipeline", "run 1"))
+    with pytest.raises(TaskDeferred) as deferred:
+        _hold(lake, waited=timedelta(minutes=5))
+    assert deferred.value.trigger.serialize()[1] == {
+        "dag_id": "sf_user_pipeline",
+        "run_id": None,
+        "poll_interval": RECHECK,
+        "until_task": None,
+    }
+    assert who_has_the_turn(lake.catalog, lake.tables) is None
+    _hold(lake, waited=timedelta(hours=3))
+    assert who_has_the_turn(lake.catalog, lake.tables) == upkeep_holder("upkeep 1")
+
+
+def test_a_run_at_its_history_is_waited_for_however_long(lake: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    lake.run([lake.record("01", 1)], end=6)
+    _airflow(monkeypatch, ("sf_user_pipeline", "run 1"))
+    take_turn(lake.catalog, lake.tables, run_id="run 1", goes_on=lambda _: False)
+    with pytest.raises(TaskDeferred) as deferred:
+        _hold(lake, waited=timedelta(hours=3))
+    assert deferred.value.trigger.serialize()[1]["run_id"] == "run 1"
+
+
+def test_an_upkeep_is_waited_for_until_it_has_given_the_turn_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    _airflow(monkeypatch, ("lakehouse_maintenance", "upkeep 1"))
+    assert run_ended.goes_on("lakehouse_maintenance", "upkeep 1", until_task="user.give_back_turn")
+    _airflow(monkeypatch, ("lakehouse_maintenance", "upkeep 1"), given_back=True)
+    assert not run_ended.goes_on("lakehouse_maintenance", "upkeep 1", until_task="user.give_back_turn")
+    assert run_ended.goes_on("lakehouse_maintenance", "upkeep 1")

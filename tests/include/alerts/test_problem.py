@@ -15,7 +15,18 @@ COSMOS = (
 )
 DBT_LOG = """12:00:01  1 of 2 FAIL 2 unique_user_id .......... [FAIL 2 in 0.05s]
 12:00:02  Failure in test unique_user_id (models/_int.yml)
+12:00:02    Got 2 results, configured to fail if != 0
 12:00:02  2 of 2 PASS not_null_user_id .......... [PASS in 0.05s]"""
+#: Those that could not run: there is nothing wrong with the rows that they would have looked at.
+ERRORED = (
+    "dbt invocation completed with errors: unique_user_id: Runtime Error in test unique_user_id (models/_int.yml)\n"
+    "  Table does not exist\nscd_integrity: Got 1 result, configured to fail if != 0"
+)
+ERRORED_LOG = """12:00:01  1 of 2 ERROR unique_user_id .......... [ERROR in 0.05s]
+12:00:02  Failure in test unique_user_id (models/_int.yml)
+12:00:02    Runtime Error in test unique_user_id (models/_int.yml)
+12:00:02  Failure in test scd_integrity (models/_int.yml)
+12:00:02    Got 1 result, configured to fail if != 0"""
 
 
 def test_the_remedy_is_told_apart_where_the_error_has_one() -> None:
@@ -47,7 +58,15 @@ def test_ids_are_taken_out() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "tests"), [(COSMOS, {"unique_user_id", "scd_integrity"}), (DBT_LOG, {"unique_user_id"}), ("no", set())]
+    ("said", "tests"),
+    [
+        (COSMOS, {"unique_user_id", "scd_integrity"}),
+        (DBT_LOG, {"unique_user_id"}),
+        (DBT_LOG.partition("\n")[2], {"unique_user_id"}),
+        (ERRORED, {"scd_integrity"}),
+        (ERRORED_LOG, {"scd_integrity"}),
+        ("no", set()),
+    ],
 )
 def test_dbt_tests_are_found_in_what_dbt_says(said: str, tests: set[str]) -> None:
     assert set(problem_of(RuntimeError(said)).tests) == tests
@@ -59,7 +78,9 @@ def test_dbt_tests_are_found_in_what_dbt_says(said: str, tests: set[str]) -> Non
         ("task_failure", [], "run_failed"),
         ("timed_out", ["unique_user_id"], "run_timed_out"),
         ("task_failure", ["unique_account_id"], "critical_test_failed"),
-        ("task_failure", ["scd_integrity_dim_sf_user_scd"], "critical_test_failed"),
+        ("task_failure", ["scd_integrity_dim_sf_user_scd"], "run_failed"),
+        ("task_failure", ["unique_stg_sf_user_user_id", "unique_dim_sf_user_scd__scd_id"], "run_failed"),
+        ("task_failure", ["unique_stg_id", "unique_user_id_seen", "my_unique_user_id"], "run_failed"),
         ("task_failure", ["unique_version_of_user"], "run_failed"),
         ("task_failure", ["a", "b", "c"], "run_failed"),
         ("task_failure", ["a", "b", "c", "d"], "tests_failed"),

@@ -32,6 +32,7 @@ def test_tests_are_told_by_name_and_models_by_their_seconds(tmp_path: Path) -> N
     found = report(tmp_path, at="01:00", dim="success", unique="fail", shared="pass", warns="warn", operation="success")
     assert found.as_xcom() == {
         "failed": ["unique_user_id"],
+        "errored": [],
         "warned": ["accepted_values_dim__North"],
         "passed": 1,
         "at": "2026-01-05T01:00:00Z",
@@ -42,13 +43,15 @@ def test_tests_are_told_by_name_and_models_by_their_seconds(tmp_path: Path) -> N
     assert DbtResults.model_validate(json.loads(json.dumps(found.as_xcom()))) == found
 
 
-def test_a_test_that_could_not_run_has_failed_and_one_that_was_skipped_has_not_run(tmp_path: Path) -> None:
+def test_a_test_that_could_not_run_is_told_apart_and_one_that_was_skipped_has_not_run(tmp_path: Path) -> None:
     found = report(tmp_path, at="01:00", dim="error", unique="error", warns="skipped", snapshot="skipped")
-    assert (found.named("failed"), len(found.tests), found.seconds) == (
+    assert (found.named("errored"), len(found.tests), found.seconds) == (
         ["unique_user_id"],
         1,
         {"dim_sf_user_scd": 1.25},
     )
+    assert found.named("failed") == []
+    assert found.as_xcom()["errored"] == ["unique_user_id"]
     assert found.error == "dim_sf_user_scd: dim: error"
 
 
