@@ -149,11 +149,16 @@ class Environment(BaseModel):
         return value
 
     def dbt_variables(self) -> dict[str, str]:
-        """Environment variables that dbt/profiles.yml and the dbt project read."""
+        """Environment variables that dbt/profiles.yml and the dbt project read.
+
+        They are part of each dbt task, and so of the DAG: a folder of the laptop's lake says nothing in the cloud, and
+        there it would be another one for each DAG processor.
+        """
+        lake = {f"{PREFIX}LAKE": str(self.lake)} if self.dbt_target == "local" else {}
         return {
             f"{PREFIX}RAW_NAMESPACE": self.raw_namespace,
             f"{PREFIX}CURATED_NAMESPACE": self.curated_namespace,
-            f"{PREFIX}LAKE": str(self.lake),
+            **lake,
         }
 
 

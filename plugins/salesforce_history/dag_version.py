@@ -7,6 +7,7 @@ no run is ever late again (apache/airflow#68732). So each deadline carries this 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator
 from datetime import timedelta
 from functools import cache
@@ -19,17 +20,23 @@ from include.config.environment import PROJECT_ROOT, Environment
 
 _SOURCES = ("dags", "include", "plugins")
 _PACKAGES = ("apache-airflow-core", "apache-airflow-task-sdk", "astronomer-cosmos")
+#: Where this processor has things. Others may have the same DAG elsewhere, and must call it the same.
+_PLACES = {"lake", "staging_uri", "dbt_project", "dbt_executable"}
 _PLAIN = (str, int, float, bool, timedelta)
 
 
 def dag_version(dag: DAG, environment: Environment) -> str:
     """The same for the same sources, dbt manifest, packages, environment and settings of Airflow; else another.
 
+    Paths do not count: two DAG processors that disagree would make versions of the DAG for ever. The laptop's lake
+    does, because it is in the DAG: its dbt tasks carry it.
+
     :param dag: as it is built, but for its deadlines.
     :param environment: it was built for.
     """
     digest = hashlib.sha256(_sources(environment.dbt_project / "target" / "manifest.json"))
-    digest.update(environment.model_dump_json().encode())
+    digest.update(environment.model_dump_json(exclude=_PLACES).encode())
+    digest.update(json.dumps(environment.dbt_variables(), sort_keys=True).encode())
     for line in _settings(dag):
         digest.update(line.encode())
     return digest.hexdigest()[:16]
@@ -40,7 +47,7 @@ def _settings(dag: DAG) -> Iterator[str]:
     for part in (dag, *sorted(dag.tasks, key=lambda task: task.task_id)):
         for name in sorted(part.get_serialized_fields()):
             value = getattr(part, name, None)
-            if isinstance(value, _PLAIN):
+            if isinstance(value, _PLAIN) and name != "fileloc":
                 yield f"{name}={value!r}\n"
 
 
@@ -52,7 +59,8 @@ def _sources(manifest: Path) -> bytes:
     found = (
         path for folder in _SOURCES for path in (PROJECT_ROOT / folder).rglob("*") if path.suffix in (".py", ".yml")
     )
-    for path in sorted([*found, manifest]):
-        digest.update(path.name.encode())
+    for name, path in sorted((path.relative_to(PROJECT_ROOT).as_posix(), path) for path in found):
+        digest.update(name.encode())
         digest.update(path.read_bytes())
+    digest.update(manifest.read_bytes())
     return digest.digest()

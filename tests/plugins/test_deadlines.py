@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -209,6 +210,73 @@ for delay in ("60", "60", "90"):
         found.append([str(run.created_dag_version_id), count])
 answer(found)
 """
+
+
+_FINGERPRINTS = """
+import os
+from airflow.serialization.serialized_objects import DagSerialization
+from airflow.models.serialized_dag import SerializedDagModel
+from include.config import environment
+from salesforce_history import dag_version
+from salesforce_history.pipeline import build_pipelines
+
+def now():
+    dag_version._sources.cache_clear()
+    dag = build_pipelines()["sf_user_pipeline"]
+    data = DagSerialization.to_dict(dag)
+    # Airflow's name for the DAG folder of this process; all processors of a deployment have the same one.
+    data["dag"].pop("_processor_dags_folder", None)
+    return [dag_version.dag_version(dag, current_environment()), SerializedDagModel.hash(data)]
+
+assert str(environment.PROJECT_ROOT) == os.environ["PYTHONPATH"].split(":")[0]
+found = {"as it is": now()}
+os.environ["SF_HISTORY_RETRY_DELAY_SECONDS"] = "61"
+found["a setting"] = now()
+del os.environ["SF_HISTORY_RETRY_DELAY_SECONDS"]
+known, dag_version._settings = dag_version._settings, lambda dag: list(known(dag))[1:]
+found["a setting of Airflow"] = now()
+dag_version._settings = known
+for name, file, old, new in (
+    ("an SLA", "include/objects/user.yml", "upsert: 20m", "upsert: 11m"),
+    ("a task", "plugins/salesforce_history/pipeline.py", "from __future__", "# another\\nfrom __future__"),
+):
+    path = environment.PROJECT_ROOT / file
+    text = path.read_text()
+    assert old in text, file
+    path.write_text(text.replace(old, new, 1))
+    found[name] = now()
+    path.write_text(text)
+found["again"] = now()
+answer(found)
+"""
+
+
+def test_a_dag_is_the_same_wherever_its_project_is_mounted_and_another_when_it_changes(tmp_path: Path) -> None:
+    """DAG processors that disagree would take turns to make versions of it, for ever."""
+    found = []
+    for mount in (tmp_path / "one", tmp_path / "two" / "deeper"):
+        for folder in ("dags", "include", "plugins", "dbt"):
+            shutil.copytree(
+                PROJECT / folder, mount / folder, ignore=shutil.ignore_patterns("__pycache__", "logs", "*.duckdb")
+            )
+        path = f"{mount}:{mount / 'plugins'}"
+        plugins = str(mount / "plugins")
+        found.append(
+            in_airflow(
+                tmp_path,
+                _FINGERPRINTS,
+                PYTHONPATH=path,
+                AIRFLOW__CORE__PLUGINS_FOLDER=plugins,
+                SF_HISTORY_ENV="production",
+                SF_HISTORY_LAKE=str(mount / "lake"),
+                SF_HISTORY_DBT_EXECUTABLE=str(mount / "dbt"),
+            )
+        )
+    one, other = found
+    assert one == other, "Airflow's own hash included"
+    fingerprints = {name: fingerprint for name, (fingerprint, _) in one.items()}
+    assert fingerprints.pop("again") == fingerprints["as it is"]
+    assert len(set(fingerprints.values())) == len(fingerprints) == 5
 
 
 _TESTED = """
