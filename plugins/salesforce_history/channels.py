@@ -1,7 +1,8 @@
 """Sending: one alert through SNS, Slack or e-mail, by the providers' notifiers and Airflow's Connections.
 
 A notifier that is called renders its fields as templates; an error may hold `{{`. Its `notify` is called here instead,
-which sends the texts as they are.
+which sends the texts as they are. They are imported when something is sent: every task imports this module, and the
+notifiers bring boto3 and Slack's client.
 """
 
 from __future__ import annotations
@@ -13,9 +14,6 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from airflow.providers.amazon.aws.notifications.sns import SnsNotifier
-from airflow.providers.slack.notifications.slack_webhook import SlackWebhookNotifier
-from airflow.providers.smtp.notifications.smtp import SmtpNotifier
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
 
@@ -60,6 +58,8 @@ def send(alert: Alert, routes: Sequence[Route]) -> tuple[list[Channel], dict[str
 
 
 def _by_sns(alert: Alert, route: Route) -> None:
+    from airflow.providers.amazon.aws.notifications.sns import SnsNotifier  # noqa: PLC0415
+
     (topic,) = route.to
     SnsNotifier(
         aws_conn_id=route.conn_id,
@@ -72,6 +72,8 @@ def _by_sns(alert: Alert, route: Route) -> None:
 
 
 def _by_slack(alert: Alert, route: Route) -> None:
+    from airflow.providers.slack.notifications.slack_webhook import SlackWebhookNotifier  # noqa: PLC0415
+
     text = f"{alert.subject}\n{alert.text}"
     if len(text) > _SLACK_CHARACTERS:
         text = f"{text[:_SLACK_CHARACTERS]}\n(cut)"
@@ -83,6 +85,8 @@ def _by_slack(alert: Alert, route: Route) -> None:
 
 
 def _by_email(alert: Alert, route: Route) -> None:
+    from airflow.providers.smtp.notifications.smtp import SmtpNotifier  # noqa: PLC0415
+
     body = "".join(f"<p>{_linked(line)}</p>\n" for line in alert.text.splitlines() if line)
     SmtpNotifier(
         smtp_conn_id=route.conn_id,
