@@ -25,6 +25,7 @@ from include.lake.conflicts import again, is_conflict
 from include.lake.data_files import KeyedFile, at_most, equal_to, read_file, write_files
 from include.lake.layout import NEW_TABLE, bring_up_to_date
 from include.lake.one_commit import commit_once
+from include.lake.operations_table import FILE_ROWS
 from include.lake.tables import ensure_namespace
 
 log = logging.getLogger(__name__)
@@ -34,8 +35,6 @@ TABLE = "alerts"
 #: How often an alert that reached nobody is sent again.
 MOST_ATTEMPTS = 12
 
-#: Rows of a file that takes in no more.
-_FILE_ROWS = 1_000
 #: A key is looked up by its bounds, which Iceberg would cut off after 16 characters.
 _PROPERTIES = {
     **NEW_TABLE,
@@ -151,7 +150,7 @@ def claim(catalog: Catalog, namespace: str, alert: Alert, *, at: datetime) -> bo
         "attempts": 0,
     }
     files = (KeyedFile(task, None, None) for task in table.scan().plan_files())
-    tail = sorted((file for file in files if file.rows < _FILE_ROWS), key=lambda file: file.rows)[:1]
+    tail = sorted((file for file in files if file.rows < FILE_ROWS), key=lambda file: file.rows)[:1]
     new = pa.Table.from_pylist([row], SCHEMA)
     kept = [read_file(table, file).cast(SCHEMA) for file in tail]
     commit_once(

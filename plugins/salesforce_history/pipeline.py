@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-
 from airflow.sdk import DAG, TriggerRule
 
 from include.alerts.routing import check_routes
@@ -11,6 +9,7 @@ from include.config.environment import Environment, current_environment
 from include.config.object_file import ObjectFile, read_object_files
 from include.staging.lifetime import LONGEST_RUN
 from salesforce_history.assets import ObjectAssets
+from salesforce_history.dag_defaults import FIRST_INTERVAL, task_defaults
 from salesforce_history.dbt_group import RebuildHistoryOperator, dbt_task_group
 from salesforce_history.deadlines import PipelineDag, add_deadlines
 from salesforce_history.failure import tell_of_failure, tell_of_recovery
@@ -19,11 +18,6 @@ from salesforce_history.params import pipeline_params
 from salesforce_history.publish import PublishMetricsOperator
 from salesforce_history.schedule import pipeline_schedule
 from salesforce_history.turn import TakeTurnOperator
-
-OWNER = "data-platform"
-
-#: Catchup is off: the watermark, not the calendar, decides where a run begins. Only `backfill create` looks back here.
-FIRST_INTERVAL = datetime(2020, 1, 1, tzinfo=UTC)
 
 
 def build_pipelines() -> dict[str, DAG]:
@@ -64,13 +58,7 @@ def build_pipeline(object_file: ObjectFile, environment: Environment) -> DAG:
         on_failure_callback=tell_of_failure,
         on_success_callback=tell_of_recovery,
         tags=["salesforce", object_file.table, "scd2"],
-        default_args={
-            "owner": OWNER,
-            "retries": 2,
-            "retry_delay": timedelta(seconds=environment.retry_delay_seconds),
-            "retry_exponential_backoff": True,
-            "max_retry_delay": timedelta(minutes=30),
-        },
+        default_args=task_defaults(environment),
         render_template_as_native_obj=False,
     ) as dag:
         asks = {"pool": environment.salesforce_pool}

@@ -118,8 +118,8 @@ class PublishMetricsOperator(ObjectOperator):
         record_run(flow.catalog, namespace, row)
         sizes = self._measure(flow, context["run_id"])
         emit(flow.environment, metric_data(row, sizes, environment=flow.environment.name, object_name=name))
-        if flow.environment.dbt_execution == "watcher":
-            tell_of_run_warnings(context, (row["warned_tests"] or "").split(", ") if row.get("warned_tests") else [])
+        if flow.environment.dbt_execution == "watcher" and (warned := row.get("warned_tests")):
+            tell_of_run_warnings(context, warned.split(", "))
         tell_of_anomalies(anomalies, row, object_file=self.object_file, environment=flow.environment)
         return row
 

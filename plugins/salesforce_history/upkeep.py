@@ -22,10 +22,10 @@ from include.upkeep.staged import expire_query_results, expire_staged
 from include.upkeep.tables import OBJECT_TABLES, KeptTable, object_tables, operations_tables
 from include.upkeep.upkeep_log import record_upkeep
 from salesforce_history.connections import lake_catalog
+from salesforce_history.dag_defaults import FIRST_INTERVAL, task_defaults
 from salesforce_history.engines import keep_table
 from salesforce_history.failure import tell_of_failure, tell_of_recovery
 from salesforce_history.operators import ObjectOperator
-from salesforce_history.pipeline import FIRST_INTERVAL, OWNER
 from salesforce_history.run_ended import GIVE_BACK, RunEndedTrigger, goes_on, holder_goes_on
 from salesforce_history.upkeep_request import (
     OPERATIONS,
@@ -214,13 +214,7 @@ def build_upkeep() -> DAG:
         on_failure_callback=tell_of_failure,
         on_success_callback=tell_of_recovery,
         tags=["salesforce", "upkeep"],
-        default_args={
-            "owner": OWNER,
-            "retries": 2,
-            "retry_delay": timedelta(seconds=environment.retry_delay_seconds),
-            "retry_exponential_backoff": True,
-            "max_retry_delay": timedelta(minutes=30),
-        },
+        default_args=task_defaults(environment),
         render_template_as_native_obj=False,
     ) as dag:
         for object_file in objects:

@@ -20,13 +20,13 @@ from include.lake.alert_log import AlertRecord, mark_escalated, never_told, open
 from include.lake.run_log import read_runs
 from salesforce_history.alerting import tell, tell_again
 from salesforce_history.connections import lake_catalog
+from salesforce_history.dag_defaults import FIRST_INTERVAL, OWNER
 from salesforce_history.dag_objects import object_called
 from salesforce_history.noting import noting_problems
 from salesforce_history.recovery import EndedRun, tell_recovered
 from salesforce_history.watch_failed import tell_of_watch_failure
 
 DAG_ID = "sf_history_watch"
-OWNER = "data-platform"
 
 #: Whoever has claimed an alert is done with it by then, or dead.
 _STILL_SENDING = timedelta(minutes=5)
@@ -42,7 +42,7 @@ def build_watch() -> dict[str, DAG]:
         description="Tells unresolved failures of the pipelines once more, and sends alerts that reached nobody again",
         doc_md=_DOC,
         schedule=environment.watch_schedule,
-        start_date=datetime(2020, 1, 1, tzinfo=UTC),
+        start_date=FIRST_INTERVAL,
         catchup=False,
         max_active_runs=1,
         dagrun_timeout=timedelta(minutes=10),

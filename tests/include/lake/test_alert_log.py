@@ -108,7 +108,7 @@ def test_it_is_not_sent_again_for_ever(catalog: Catalog) -> None:
 
 
 def test_rows_gather_in_few_files_and_ids_stay_out(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(alert_log, "_FILE_ROWS", 4)
+    monkeypatch.setattr(alert_log, "FILE_ROWS", 4)
     for number in range(9):
         claim(
             catalog,
