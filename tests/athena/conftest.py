@@ -1,0 +1,48 @@
+"""One Athena for the tests of a session, over one Trino and one AWS; each test has databases of its own."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from local.cloud.aws import Aws
+from local.cloud.trino import Trino
+from tests.athena.asking import Asking
+from tests.athena.endpoint import Athena, start_athena
+from tests.athena.executions import client
+from tests.engines.conftest import aws, trino_server
+
+__all__ = ["aws", "trino_server"]
+
+RESULTS, DATA = "athena-results", "athena-data"
+
+
+@pytest.fixture(scope="session")
+def athena(aws: Aws, trino_server: Trino) -> Iterator[Athena]:
+    s3 = client(aws, "s3")
+    for bucket in (RESULTS, DATA):
+        s3.create_bucket(Bucket=bucket)
+    with start_athena(aws, trino_server) as running:
+        yield running
+
+
+@pytest.fixture
+def database(aws: Aws) -> str:
+    """A database of the test's own."""
+    name = f"db_{uuid.uuid4().hex[:8]}"
+    client(aws, "glue").create_database(DatabaseInput={"Name": name})
+    return name
+
+
+@pytest.fixture
+def ask(athena: Athena, database: str) -> Asking:
+    """Asks Athena, in the test's database."""
+    return Asking(athena, database)
+
+
+@pytest.fixture
+def glue(aws: Aws) -> Any:
+    return client(aws, "glue")
