@@ -206,6 +206,8 @@ def configure(folder: Path, aws: Aws, *, port: int, memory: str) -> None:
         "-XX:+UseG1GC",
         "-XX:+ExitOnOutOfMemoryError",
         "-XX:ReservedCodeCacheSize=256M",
+        # The quick compiler alone: nothing runs here for so long that the thorough one would pay for itself.
+        "-XX:TieredStopAtLevel=1",
     )
     (folder / "etc" / "jvm.config").write_text("\n".join(options) + "\n", encoding="utf-8")
 
