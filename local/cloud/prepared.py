@@ -20,7 +20,9 @@ def prepare(aws: Aws, *, bucket: str, databases: Iterable[str]) -> str:
     """
     s3, glue = _client(aws, "s3"), _client(aws, "glue")
     s3.create_bucket(Bucket=bucket)
-    there = {database["Name"] for page in glue.get_paginator("get_databases").paginate() for database in page["DatabaseList"]}
+    there = {
+        database["Name"] for page in glue.get_paginator("get_databases").paginate() for database in page["DatabaseList"]
+    }
     for name in databases:
         # Trino makes no table in a database that has no location.
         if name not in there:

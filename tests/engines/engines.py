@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import cast
 
 import pyarrow as pa
+import pytest
 from dbt.cli.main import dbtRunner, dbtRunnerResult
 from dbt.contracts.graph.manifest import Manifest
 from pyiceberg.catalog import Catalog, load_catalog
@@ -81,16 +82,12 @@ class Engine:
     @contextmanager
     def environment_variables(self) -> Iterator[None]:
         """Be in a process that has this engine's variables, and none of another one's."""
-        before = dict(os.environ)
-        for name in before:
-            if name.startswith("SF_HISTORY_") and name != "SF_HISTORY_ENGINES":
-                del os.environ[name]
-        os.environ.update(self.variables, DBT_SEND_ANONYMOUS_USAGE_STATS="false")
-        try:
+        with pytest.MonkeyPatch.context() as patch:
+            for name in [name for name in os.environ if name.startswith("SF_HISTORY_")]:
+                patch.delenv(name)
+            for name, value in {**self.variables, "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"}.items():
+                patch.setenv(name, value)
             yield
-        finally:
-            os.environ.clear()
-            os.environ.update(before)
 
     def rows(self, identifier: str) -> pa.Table:
         """All rows of a table.
