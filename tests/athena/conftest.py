@@ -12,7 +12,7 @@ from local.cloud.aws import Aws
 from local.cloud.trino import Trino
 from tests.athena.asking import Asking
 from tests.athena.endpoint import Athena, start_athena
-from tests.athena.executions import client
+from tests.athena.moto import client
 from tests.engines.conftest import aws, trino_server
 
 __all__ = ["aws", "trino_server"]

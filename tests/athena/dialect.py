@@ -122,16 +122,19 @@ def _ctas(reader: Reader, name: tuple[str, ...], *, unless_there: bool) -> Plan:
 
 
 def _view(reader: Reader) -> Plan:
-    reader.name()
+    name = reader.name()
     if not reader.take("as"):
         raise reader.unexpected("'AS'")
     query = in_trino(reader.rest)
 
     def run(engine: Engine) -> Text:
-        for column, kind in engine.columns_of(query):
+        columns = engine.columns_of(query)
+        for column, kind in columns:
             if "with time zone" in kind:
                 raise Failed("INVALID_VIEW", f"Invalid column type for column {column}: Unsupported Hive type: {kind}")
-        return _done(engine.run(in_trino(reader.sql)))
+        engine.run(in_trino(reader.sql))
+        engine.tell_glue(name, columns)
+        return Text()
 
     return Plan("DDL", "CREATE_VIEW", run)
 

@@ -20,7 +20,8 @@ import requests
 from local.cloud.aws import Aws
 from local.cloud.trino import Trino
 from tests.athena.answers import Refused
-from tests.athena.executions import AWS_DATA_CATALOG, Executions, client
+from tests.athena.executions import AWS_DATA_CATALOG, Executions
+from tests.athena.moto import client
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -14,9 +15,11 @@ from pyiceberg.table import Table
 from local.cloud.aws import Aws
 from local.cloud.trino import CATALOG, Trino
 from tests.athena.answers import Cancelled, Failed, Result
+from tests.athena.moto import client
 
 #: Athena gives up at the hundred and first partition of a write, so there is one writer; and it lets VACUUM be asked for
 #: any age, which Trino does from seven days on only.
+_VIEW_KEYS = ("Name", "Owner", "ViewOriginalText", "ViewExpandedText", "TableType", "Parameters")
 _SESSION = {
     "task_max_writer_count": "1",
     "scale_writers": "false",
@@ -99,6 +102,21 @@ class Engine:
         """The Glue catalog, by pyiceberg."""
         return load_catalog("glue", **self._aws.catalog_properties())
 
+    def tell_glue(self, name: Sequence[str], columns: Sequence[tuple[str, str]]) -> None:
+        """Put a view's columns into Glue, where Athena has them and Trino has not.
+
+        :param name: of the view.
+        :param columns: name and type of each, as Trino says it.
+        """
+        glue = client(self._aws, "glue")
+        database, view = self.qualified(name)
+        there = glue.get_table(DatabaseName=database, Name=view)["Table"]
+        described = [{"Name": column, "Type": hive_type(kind)} for column, kind in columns]
+        changed = {key: there[key] for key in _VIEW_KEYS if key in there}
+        glue.update_table(
+            DatabaseName=database, TableInput={**changed, "StorageDescriptor": {"Columns": described, "Location": ""}}
+        )
+
     def qualified(self, name: Sequence[str]) -> tuple[str, str]:
         """Database and table.
 
@@ -116,6 +134,15 @@ class Engine:
     def _go_on(self) -> None:
         if self._stopped.is_set():
             raise Cancelled("Query has been cancelled by user")
+
+
+def hive_type(kind: str) -> str:
+    """A type of Trino's as Hive and Glue have it.
+
+    :param kind: such as `varchar(5)`.
+    """
+    simple = re.sub(r"^(timestamp|varchar|char|time)\(.*", r"\1", kind)
+    return {"varchar": "string", "char": "string", "integer": "int", "real": "float", "varbinary": "binary"}.get(simple, simple)
 
 
 def quoted(name: str) -> str:

@@ -10,13 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-import boto3
-
-from local.cloud.aws import ACCOUNT, REGION, Aws
+from local.cloud.aws import ACCOUNT, Aws
 from local.cloud.trino import Trino
 from tests.athena.answers import USER, USER_ERROR, Cancelled, Failed, Refused, Result, Text
 from tests.athena.dialect import Plan, plan
 from tests.athena.engine import Engine
+from tests.athena.moto import client
 from tests.athena.results import Row, file_of, page_of, rows_of
 
 _SIDE_BY_SIDE = 8
@@ -203,21 +202,6 @@ class Executions:
             self._s3.put_object(Bucket=bucket, Key=key, Body=content)
         except self._s3.exceptions.NoSuchBucket as missing:
             raise Failed("ACCESS_DENIED", f"Unable to verify/create output bucket {bucket}") from missing
-
-
-def client(aws: Aws, service: str) -> Any:
-    """A client of moto's.
-
-    :param aws: where it is.
-    :param service: such as `s3`.
-    """
-    return boto3.client(  # type: ignore[call-overload]
-        service,
-        endpoint_url=aws.endpoint,
-        region_name=REGION,
-        aws_access_key_id=aws.variables()["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=aws.variables()["AWS_SECRET_ACCESS_KEY"],
-    )
 
 
 def _folder(asked: Mapping[str, Any], workgroup: Mapping[str, Any]) -> str:
