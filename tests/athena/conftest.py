@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from local.cloud.aws import Aws
 from local.cloud.trino import Trino
-from tests.athena.asking import Asking
+from local.org.scenario import load_scenario
+from tests.athena.asking import RESULTS, Asking
 from tests.athena.endpoint import Athena, start_athena
+from tests.athena.lake import athena_engine
 from tests.athena.moto import client
 from tests.engines.conftest import aws, trino_server
+from tests.engines.engines import Engine
+from tests.engines.replay import replay
 
 __all__ = ["aws", "trino_server"]
 
-RESULTS, DATA = "athena-results", "athena-data"
+DATA = "athena-data"
+BY_HAND = Path(__file__).resolve().parents[1] / "oracle" / "by_hand.jsonl"
 
 
 @pytest.fixture(scope="session")
@@ -46,3 +52,11 @@ def ask(athena: Athena, database: str) -> Asking:
 @pytest.fixture
 def glue(aws: Aws) -> Any:
     return client(aws, "glue")
+
+
+@pytest.fixture(scope="session")
+def by_hand(athena: Athena, tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    """The lake that the scenario on paper leaves (tests/oracle/by_hand.md), by way of Athena."""
+    engine = athena_engine(athena, tmp_path_factory.mktemp("by_hand"), suffix="by_hand")
+    replay(load_scenario(BY_HAND), engine)
+    return engine
