@@ -97,6 +97,10 @@ erase: $(READY) $(MANIFEST) ## forget people for good (OBJECT=user IDS="0055e000
 upkeep: $(READY) ## compact the lake's tables, expire old snapshots, remove left-overs (OBJECT=user DRY=1)
 	@$(BIN)/python -m local.upkeep $(if $(OBJECT),"$$OBJECT") $(if $(call yes,$(DRY)),--dry-run)
 
+.PHONY: trino
+trino: $(READY) ## a real Trino over Glue and S3 on loopback, until Ctrl-C; fetched the first time (PORT=8085)
+	@$(BIN)/python -m local.cloud up $(if $(PORT),--port "$$PORT")
+
 .PHONY: test
 test: $(READY) $(MANIFEST) ## every test (ARGS="-k name" for some)
 ifneq ($(ARGS),)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 import boto3
 
@@ -31,8 +31,8 @@ def prepare(aws: Aws, *, bucket: str, databases: Iterable[str]) -> str:
 
 
 def _client(aws: Aws, service: str) -> Any:
-    keys = aws.variables()
-    return boto3.client(
+    keys, make = aws.variables(), cast("Any", boto3.client)
+    return make(
         service,
         endpoint_url=aws.endpoint,
         region_name=REGION,

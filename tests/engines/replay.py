@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pyarrow as pa
+import pytest
 
 from include.config.object_file import read_object_files
 from include.flow import Flow
@@ -23,7 +24,8 @@ def replay(scenario: Scenario, engine: Engine, *, noun: str = "user") -> pa.Tabl
     """
     object_file = read_object_files()[noun]
     flow = Flow(object_file=object_file, environment=engine.environment, catalog=engine.catalog)
-    with start_org(home=engine.folder / "org") as org:
+    with start_org(home=engine.folder / "org") as org, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("REQUESTS_CA_BUNDLE", str(org.ca_bundle))
         org.load_events(scenario)
         for run in six_hour_runs(scenario):
             org.set_clock(run.end)
