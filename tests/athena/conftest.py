@@ -60,3 +60,8 @@ def by_hand(athena: Athena, tmp_path_factory: pytest.TempPathFactory) -> Engine:
     engine = athena_engine(athena, tmp_path_factory.mktemp("by_hand"), suffix="by_hand")
     replay(load_scenario(BY_HAND), engine)
     return engine
+
+
+@pytest.fixture
+def s3(aws: Aws) -> Any:
+    return client(aws, "s3")

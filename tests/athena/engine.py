@@ -116,6 +116,8 @@ class Engine:
         glue.update_table(
             DatabaseName=database, TableInput={**changed, "StorageDescriptor": {"Columns": described, "Location": ""}}
         )
+        # Athena writes once; dbt-athena looks at older versions too, and expects the columns in each.
+        glue.delete_table_version(DatabaseName=database, TableName=view, VersionId=there["VersionId"])
 
     def qualified(self, name: Sequence[str]) -> tuple[str, str]:
         """Database and table.

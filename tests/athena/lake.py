@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pyiceberg.catalog import Catalog, load_catalog
+
+
+from local.cloud.aws import Aws
 from tests.athena.endpoint import Athena
 from tests.athena.moto import client
 from tests.engines.engines import Engine, glue_engine
@@ -32,3 +36,11 @@ def athena_engine(athena: Athena, folder: Path, *, suffix: str) -> Engine:
             "SF_HISTORY_ATHENA_POLL_SECONDS": "0.05",
         },
     )
+
+
+def catalog_of(aws: Aws) -> Catalog:
+    """The Glue catalog of a stand-in for AWS.
+
+    :param aws: where it is.
+    """
+    return load_catalog("glue", **aws.catalog_properties())

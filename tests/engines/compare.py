@@ -20,7 +20,7 @@ from rich.table import Table
 
 from local.cloud.aws import start_aws
 from local.cloud.trino import start_trino, trino_missing
-from local.org.scenario import Scenario, load_scenario
+from local.org.scenario import Run, Scenario, load_scenario
 from local.story import write as write_story
 from tests.athena.endpoint import start_athena
 from tests.athena.lake import athena_engine
@@ -34,13 +34,14 @@ Rows = Sequence[Mapping[str, object]]
 OpenEngine = Callable[[], Engine]
 
 
-def rows_of(scenario: Scenario, engine: Engine) -> Rows:
+def rows_of(scenario: Scenario, engine: Engine, on_run: Callable[[Run], None] = lambda _: None) -> Rows:
     """The dimension of User that a scenario leaves on an engine, sorted; moments in UTC, without a zone.
 
     :param scenario: what happens in the org.
     :param engine: has an empty lake.
+    :param on_run: told of each interval before its run.
     """
-    return _plain(replay(scenario, engine))
+    return _plain(replay(scenario, engine, on_run=on_run))
 
 
 def differences(one: Rows, other: Rows) -> list[str]:
@@ -128,9 +129,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console.print(f"{len(scenario.events):,} events of {scenario.path.name} on {', '.join(given.engines)}")
         with engines(given.engines, folder) as opened:
             for name, open_engine in opened.items():
-                console.print(f"  {name} …")
                 began = time.monotonic()
-                found[name] = rows_of(scenario, open_engine())
+                found[name] = rows_of(
+                    scenario,
+                    open_engine(),
+                    lambda run, name=name: console.print(f"  {name}: {run.start:%Y-%m-%d %H:%M} → {run.end:%H:%M}"),
+                )
                 console.print(f"  {name}: {len(found[name]):,} rows, {time.monotonic() - began:.0f} s")
         return 0 if compare(found, console) else 1
 
