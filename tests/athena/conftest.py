@@ -17,7 +17,7 @@ from tests.athena.endpoint import Athena, start_athena
 from tests.athena.lake import athena_engine
 from tests.athena.moto import client
 from tests.engines.conftest import aws, trino_server
-from tests.engines.engines import Engine
+from tests.engines.engines import Engine, duckdb_engine
 from tests.engines.replay import replay
 
 __all__ = ["aws", "trino_server"]
@@ -65,3 +65,11 @@ def by_hand(athena: Athena, tmp_path_factory: pytest.TempPathFactory) -> Engine:
 @pytest.fixture
 def s3(aws: Aws) -> Any:
     return client(aws, "s3")
+
+
+@pytest.fixture(scope="session")
+def by_hand_on_duckdb(tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    """The same on a laptop."""
+    engine = duckdb_engine(tmp_path_factory.mktemp("by_hand_on_duckdb"))
+    replay(load_scenario(BY_HAND), engine)
+    return engine

@@ -117,7 +117,7 @@ def test_upkeep_is_done_by_athena(ran: Ran) -> None:
     assert int(table.properties["vacuum_max_snapshot_age_seconds"]) >= 24 * 60 * 60
     asked = client(ran.aws, "s3").list_objects_v2(Bucket="lumata-lakehouse-development-athena-results")
     assert asked["KeyCount"] > 0
-    kept = ran.rows("sf_ops_development.table_upkeep")
+    kept = ran.rows("sf_ops_development.upkeep")
     assert {row["engine"] for row in kept} == {"athena"}
     assert datetime.now(UTC) > max(row["started_at"] for row in kept)
 
