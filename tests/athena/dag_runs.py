@@ -3,7 +3,7 @@
     python -m tests.athena.dag_runs FOLDER AWS_ENDPOINT ATHENA_ENDPOINT SCENARIO.jsonl
 
 The org lives through the scenario, a DAG run an interval. Before the last one a row of the dimension is there twice, so
-that a critical test fails and the history is rebuilt; after it `lakehouse_maintenance` runs. The last line printed is JSON.
+that a critical test fails and the history is rebuilt; after it `lakehouse_maintenance` runs. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from local.cloud.aws import Aws
 from local.cloud.prepared import prepare
 from local.org.handle import start_org
 from local.org.scenario import load_scenario, six_hour_runs
+from local.replay import warm_up
 from tests.athena.endpoint import Athena
 from tests.athena.moto import client
 
@@ -83,6 +84,7 @@ def main(folder: str, aws_endpoint: str, athena_endpoint: str, scenario_file: st
         sys.path[:0] = variables["PYTHONPATH"].split(os.pathsep)
         home.prepare(variables, fresh=True)
         dags = _dags()
+        warm_up()
         intervals = six_hour_runs(scenario)
         told: dict[str, Any] = {"runs": []}
         for number, interval in enumerate(intervals, start=1):
@@ -99,6 +101,7 @@ def main(folder: str, aws_endpoint: str, athena_endpoint: str, scenario_file: st
 
 def _dags() -> dict[str, DAG]:
     from airflow.dag_processing.dagbag import DagBag
+
     from salesforce_history import engines
 
     engines._POLL_SECONDS = 1

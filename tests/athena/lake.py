@@ -6,7 +6,6 @@ from pathlib import Path
 
 from pyiceberg.catalog import Catalog, load_catalog
 
-
 from local.cloud.aws import Aws
 from tests.athena.endpoint import Athena
 from tests.athena.moto import client
