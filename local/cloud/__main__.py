@@ -133,7 +133,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sql(given.statement, port=given.port, form=given.format)
     except KeyboardInterrupt:
         return DONE
-    except trino.exceptions.TrinoUserError as error:
+    except trino.exceptions.TrinoQueryError as error:
         problems.print(error.message, markup=False)
         return FAILED
     except trino.exceptions.TrinoConnectionError:

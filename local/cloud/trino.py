@@ -136,7 +136,7 @@ def start_trino(aws: Aws, *, port: int = 0, memory: str = "1500M") -> Iterator[T
     configure(folder, aws, port=port, memory=memory)
     with (folder / "server.log").open("wb") as log:
         server = subprocess.Popen(
-            leashed([str(home / "bin" / "launcher"), "run", "--etc-dir", str(folder / "etc")]),
+            leashed([str(home / "bin" / "launcher"), "run", "--etc-dir", str(folder / "etc")], folder=folder),
             cwd=PROJECT,
             env={**os.environ, "JAVA_HOME": str(java), "PYTHONPATH": str(PROJECT)},
             stdin=subprocess.PIPE,

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.athena.conftest import BY_HAND
-from tests.engines.engines import Engine, failures
+from tests.engines.engines import Engine
 from tests.engines.replay import build
 from tests.oracle.compare import differences, report
 from tests.oracle.history_model import dimension
@@ -72,16 +72,6 @@ def test_neither_a_run_without_news_nor_a_rebuild_commits_anything(by_hand: Engi
         [],
         [None] * (snapshots() - before),
     )
-
-
-def test_unit_tests_know_microseconds_on_athena(by_hand: Engine) -> None:
-    """dbt-adapters #424: dbt-athena learns a model's types from a Hive table, which has milliseconds only."""
-    assert by_hand.dbt("build", "--select", "+int_sf_account_versions", "--exclude", "resource_type:unit_test").success
-    result = by_hand.dbt("test", "--select", "test_type:unit")
-    assert result.success, failures(result)
-    assert len(list(result.result or [])) >= 25
-    left = by_hand.catalog.list_tables("sf_curated_by_hand")  # type: ignore[attr-defined]
-    assert not [name for _, name in left if "dbt_tmp" in name]
 
 
 def test_an_erasure_drops_the_working_tables_with_their_files(by_hand: Engine) -> None:

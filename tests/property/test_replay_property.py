@@ -39,9 +39,10 @@ NOW = datetime(2026, 2, 1, tzinfo=UTC)
 class Refusing:
     """A pipeline whose rules refuse a tenth of what it reads, and are relaxed whenever it replays."""
 
-    def __init__(self, root: Path, shape: Shape, *, seed: int) -> None:
-        self.pipeline = Pipeline(duckdb_engine(root), shape)
-        self.shape, self._root, self._chance = shape, root, random.Random(seed)
+    def __init__(self, pipeline: Pipeline, *, seed: int) -> None:
+        self.pipeline, self._chance = pipeline, random.Random(seed)
+        self._rejects = pipeline.engine.folder / "rejects"
+        self._rejects.mkdir()
         self.refused = self.replayed = self.logged = 0
         self._runs: set[str] = set()
 
@@ -75,7 +76,7 @@ class Refusing:
             {"id": row["id"], "record": record_json(row, columns), "reasons": "refused by the rules of that day"}
             for row in refused
         ]
-        folder = self._root / "rejects" / str(len(list((self._root / "rejects").glob("*"))))
+        folder = self._rejects / str(len(list(self._rejects.glob("*"))))
         files = write_parquet(str(folder), [pa.Table.from_pylist(rows, REJECT_SCHEMA)], REJECT_SCHEMA, "rejects")
         read = {name for name in columns if name not in batch.unread}
         origin = Origin(
@@ -112,8 +113,7 @@ def deliveries(shape: Shape, seed: int) -> Iterator[Batch]:
 
 @pytest.mark.parametrize("shape", [USER, ACCOUNT], ids=lambda shape: shape.noun)
 def test_replayed_records_become_the_oracles_dimension(tmp_path: Path, shape: Shape) -> None:
-    lake, refusing = Lake(shape), Refusing(tmp_path, shape, seed=1)
-    (tmp_path / "rejects").mkdir()
+    lake, refusing = Lake(shape), Refusing(Pipeline(duckdb_engine(tmp_path), shape), seed=1)
     for number, batch in enumerate(deliveries(shape, seed=1)):
         lake.deliver(batch)
         refusing.deliver(batch)
