@@ -95,16 +95,27 @@ class _Resource:
 
     @classmethod
     def create_from_cloudformation_json(
-        cls, _name: str, cloudformation_json: Properties, _account: str, _region: str, **_: Any
+        cls,
+        resource_name: str,  # noqa: ARG003  moto's signature
+        cloudformation_json: Properties,
+        account_id: str,  # noqa: ARG003
+        region_name: str,  # noqa: ARG003
+        **kwargs: Any,  # noqa: ARG003
     ) -> _Resource:
         return cls(cloudformation_json["Properties"])
 
     @classmethod
     def update_from_cloudformation_json(
-        cls, original_resource: _Resource, cloudformation_json: Properties, **_: Any
+        cls,
+        original_resource: Any,
+        new_resource_name: str,  # noqa: ARG003  moto's signature
+        cloudformation_json: Properties,
+        account_id: str,  # noqa: ARG003
+        region_name: str,  # noqa: ARG003
     ) -> _Resource:
-        original_resource.change(cloudformation_json["Properties"])
-        return original_resource
+        changed: _Resource = original_resource
+        changed.change(cloudformation_json["Properties"])
+        return changed
 
 
 class _Bucket(_Resource, CloudFormationModel):
