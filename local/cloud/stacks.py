@@ -7,12 +7,16 @@ workgroup, its secret, its alarms and its policies. MWAA is no service of moto's
 from __future__ import annotations
 
 import json
+from contextlib import suppress
+from functools import cache
 from typing import Any, ClassVar
 
 import boto3
+from botocore.exceptions import ClientError
 from botocore.model import ListShape, Shape, StructureShape
 from moto.cloudformation import parsing
 from moto.core.common_models import CloudFormationModel
+from moto.iam.access_control import IAMPolicyStatement, PermissionResult
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
 
@@ -31,6 +35,30 @@ def teach_cloudformation(endpoint: str | None = None) -> None:
     _endpoint = endpoint
     for known in (parsing.get_model_list, parsing.get_model_map, parsing.get_name_type_map):
         known.cache_clear()
+    _take_loopback_for_tls()
+
+
+def _take_loopback_for_tls() -> None:
+    """A bucket's policy bars whoever comes without TLS. Nobody on loopback has it, so that rule counts as met."""
+    judge = IAMPolicyStatement.is_action_permitted
+
+    def is_action_permitted(self: Any, *asked: Any, **more: Any) -> PermissionResult:
+        if self._statement.get("Condition") == {"Bool": {"aws:SecureTransport": "false"}}:
+            return PermissionResult.NEUTRAL
+        return judge(self, *asked, **more)
+
+    IAMPolicyStatement.is_action_permitted = is_action_permitted  # type: ignore[method-assign]
+
+
+@cache
+def _client(service: str, endpoint: str | None) -> Any:
+    return boto3.client(  # type: ignore[call-overload]
+        service,
+        region_name=REGION,
+        endpoint_url=endpoint,
+        aws_access_key_id="stand-in",
+        aws_secret_access_key="stand-in",  # noqa: S106  moto takes any
+    )
 
 
 class _Resource:
@@ -60,13 +88,7 @@ class _Resource:
 
     def call(self, operation: str, **arguments: Any) -> Any:
         """Call the service. Numbers and booleans that CloudFormation hands over as text become what the API takes."""
-        client = boto3.client(  # type: ignore[call-overload]
-            self.service,
-            region_name=REGION,
-            endpoint_url=_endpoint,
-            aws_access_key_id="stand-in",
-            aws_secret_access_key="stand-in",  # noqa: S106  moto takes any
-        )
+        client = _client(self.service, _endpoint)
         model = client.meta.service_model.operation_model(client.meta.method_to_api_mapping[operation])
         return getattr(client, operation)(**_typed(model.input_shape, arguments))
 
@@ -231,7 +253,8 @@ class _BucketPolicy(_Resource, CloudFormationModel):
         return str(properties["Bucket"])
 
     def unmake(self) -> None:
-        self.call("delete_bucket_policy", Bucket=self.physical_resource_id)
+        with suppress(ClientError):  # moto deletes in any order: the bucket may be gone
+            self.call("delete_bucket_policy", Bucket=self.physical_resource_id)
 
 
 class _TopicPolicy(_Resource, CloudFormationModel):
