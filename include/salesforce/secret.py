@@ -115,6 +115,6 @@ def _shown(shape: tuple[str, ...]) -> str:
 def _wrong(where: str, what: str) -> ConnectionIncomplete:
     return ConnectionIncomplete(
         f"logging in: {where} {what}.",
-        remedy=f"Store {_shown(_CLIENT)} (client credentials) or {_shown(_PASSWORD)} under it: `make deploy` asks for it, "
-        "or put it there in the AWS console. Every login reads it anew.",
+        remedy=f"Store {_shown(_CLIENT)} (client credentials) or {_shown(_PASSWORD)} under it: `make deploy` asks for "
+        "it, or put it there in the AWS console. Every login reads it anew.",
     )

@@ -113,8 +113,8 @@ def _refused(environment: Environment, code: str) -> Exception:
         return Unavailable(f"logging in: Secrets Manager answered {code} for the secret {name}.")
     if code == _ABSENT:
         return ConnectionIncomplete(
-            f"logging in: there is neither an Airflow connection {environment.salesforce_conn_id} nor a value under the "
-            f"secret {name}.",
+            f"logging in: there is neither an Airflow connection {environment.salesforce_conn_id} nor a value under "
+            f"the secret {name}.",
             remedy=f"Store the login with `make deploy ENV={environment.name}`, or put it under that name in the AWS "
             "console. SF_HISTORY_SALESFORCE_SECRET names another secret.",
         )

@@ -1,4 +1,4 @@
-"""What a person reads whose Salesforce connection is missing, or lacks half of a login; and logins by a stored secret."""
+"""What a person reads whose Salesforce connection is missing or lacks half of a login; logins by a stored secret."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def test_a_secret_of_another_shape_is_named_and_not_shown(vault: Any, value: str
 def test_a_secret_that_is_to_be_deleted_is_refused_with_what_to_do(vault: Any) -> None:
     vault.create_secret(Name=SECRET, SecretString="planted-secret")
     vault.delete_secret(SecretId=SECRET)
-    with pytest.raises(ConnectionIncomplete, match="InvalidRequestException.*secretsmanager:GetSecretValue"):
+    with pytest.raises(ConnectionIncomplete, match=r"InvalidRequestException.*secretsmanager:GetSecretValue"):
         client_of().clock()
 
 

@@ -1,4 +1,4 @@
-"""A login as Secrets Manager holds it: both shapes, every spelling of a domain, and what a person reads about a wrong one."""
+"""A login as Secrets Manager holds it: both shapes, every spelling of a domain, and what is said of a wrong one."""
 
 from __future__ import annotations
 
