@@ -1,0 +1,1 @@
+"""From a clone to a running MWAA environment: `python -m deploy {up,plan,destroy,verify,ddl}`."""
