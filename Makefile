@@ -102,9 +102,17 @@ test: $(READY) $(MANIFEST) ## every test (ARGS="-k name" for some)
 ifneq ($(ARGS),)
 	@$(BIN)/python -m pytest $(ARGS)
 else
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not property"
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not property and not trino and not athena"
 	@$(BIN)/python -m pytest -m property
 endif
+
+.PHONY: test-trino
+test-trino: $(READY) $(MANIFEST) ## the tests on a real Trino, which Maven fetches (540 MB the first time)
+	@$(BIN)/python -m pytest -m trino $(ARGS)
+
+.PHONY: test-athena
+test-athena: $(READY) $(MANIFEST) ## the tests of dbt-athena and the whole DAG, against Athena's API over that Trino
+	@$(BIN)/python -m pytest -m athena $(ARGS)
 
 .PHONY: faults
 faults: $(READY) ## every way in which Salesforce can fail, against what a calm run leaves (ONLY=text for some)

@@ -50,3 +50,14 @@ def is_free(root: Path) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+@contextmanager
+def in_turn(lock: Path) -> Iterator[None]:
+    """Wait until nobody else is inside the block with this lock, here or in another process.
+
+    :param lock: a file that is made for it.
+    """
+    with lock.open("a", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,1 @@
+"""Stand-ins for the cloud on loopback: AWS by moto, and a real Trino on it."""

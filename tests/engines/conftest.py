@@ -1,0 +1,25 @@
+"""One AWS and one Trino for all tests of a session; each test has databases and buckets of its own in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from local.cloud.aws import Aws, start_aws
+from local.cloud.trino import Trino, start_trino, trino_missing
+
+
+@pytest.fixture(scope="session")
+def aws() -> Iterator[Aws]:
+    with start_aws() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def trino_server(aws: Aws) -> Iterator[Trino]:
+    """A Trino over `aws`; without Maven or Java the test is skipped, and says what to install."""
+    if missing := trino_missing():
+        pytest.skip(missing)
+    with start_trino(aws) as running:
+        yield running
