@@ -1,1 +1,1 @@
-"""From a clone to a running MWAA environment: `python -m deploy {up,plan,destroy,verify,ddl}`."""
+"""From this repository to a running deployment on AWS: the bundle for Amazon MWAA, and what deploys it."""
