@@ -98,27 +98,55 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     up = commands.add_parser("up", help="build, show the plan, ask, apply, trigger the pipeline (make deploy)")
     plan = commands.add_parser("plan", help="show what `up` would do, and do nothing (make plan)")
-    destroy = commands.add_parser("destroy", help="delete Airflow and its network; data only if told twice (make destroy)")
+    destroy = commands.add_parser(
+        "destroy", help="delete Airflow and its network; data only if told twice (make destroy)"
+    )
     verify = commands.add_parser("verify", help="check a live environment end to end (make verify)")
     ddl = commands.add_parser("ddl", help="print the DDL of every table, in Athena's spelling (make ddl)")
     for each in (up, plan, destroy, verify, ddl):
         each.add_argument("--environment", required=True, metavar="ENV", help="development, staging or production")
-        each.add_argument("--bucket-prefix", metavar="PREFIX", help="beginning of the buckets' names (default: the parameters' file)")
-        each.add_argument("--templates", type=Path, metavar="FOLDER", help="CloudFormation templates (default: deploy/cloudformation)")
+        each.add_argument(
+            "--bucket-prefix", metavar="PREFIX", help="beginning of the buckets' names (default: the parameters' file)"
+        )
+        each.add_argument(
+            "--templates", type=Path, metavar="FOLDER", help="CloudFormation templates (default: deploy/cloudformation)"
+        )
     for each in (up, plan, destroy, verify):
         each.add_argument("--region", help="AWS region (default: AWS_REGION, the profile's, us-east-1)")
     for each in (up, plan, destroy):
-        each.add_argument("--pause", type=float, default=5.0, metavar="SECONDS", help="between two looks at what is waited for (5)")
+        each.add_argument(
+            "--pause", type=float, default=5.0, metavar="SECONDS", help="between two looks at what is waited for (5)"
+        )
     for each in (up, plan):
-        each.add_argument("--credentials", type=Path, metavar="FILE", help="Salesforce login as JSON, mode 0600 (default: it is asked for)")
-        each.add_argument("--parameter", action="append", default=[], type=_setting, metavar="NAME=VALUE", help="a template's parameter")
-        each.add_argument("--bundle", type=Path, metavar="FOLDER", help="a bundle that is built already (default: build it)")
+        each.add_argument(
+            "--credentials",
+            type=Path,
+            metavar="FILE",
+            help="Salesforce login as JSON, mode 0600 (default: it is asked for)",
+        )
+        each.add_argument(
+            "--parameter",
+            action="append",
+            default=[],
+            type=_setting,
+            metavar="NAME=VALUE",
+            help="a template's parameter",
+        )
+        each.add_argument(
+            "--bundle", type=Path, metavar="FOLDER", help="a bundle that is built already (default: build it)"
+        )
     up.add_argument("--yes", action="store_true", help="apply without asking")
-    up.add_argument("--no-run", action="store_true", help="leave the pipeline as it is: do not switch it on or trigger it")
-    up.add_argument("--patience", type=float, default=600.0, metavar="SECONDS", help="that Airflow is given to parse the DAGs (600)")
+    up.add_argument(
+        "--no-run", action="store_true", help="leave the pipeline as it is: do not switch it on or trigger it"
+    )
+    up.add_argument(
+        "--patience", type=float, default=600.0, metavar="SECONDS", help="that Airflow is given to parse the DAGs (600)"
+    )
     destroy.add_argument("--yes", action="store_true", help="without asking")
     destroy.add_argument("--drop-data", action="store_true", help="buckets, databases, key and secret as well")
-    destroy.add_argument("--really", metavar="ENV", help="with --drop-data and without a terminal: the environment's name again")
+    destroy.add_argument(
+        "--really", metavar="ENV", help="with --drop-data and without a terminal: the environment's name again"
+    )
     verify.add_argument("--salesforce", action="store_true", help="count the users in Salesforce too (one query)")
     return parser
 

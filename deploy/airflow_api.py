@@ -33,10 +33,19 @@ class AirflowApi:
         :param description: what it is for.
         :return: whether it was made.
         """
-        if self._ask("GET", f"/pools/{_part(name)}") is not None:
+        if self.has_pool(name):
             return False
-        self._must("POST", "/pools", {"name": name, "slots": slots, "description": description, "include_deferred": False})
+        self._must(
+            "POST", "/pools", {"name": name, "slots": slots, "description": description, "include_deferred": False}
+        )
         return True
+
+    def has_pool(self, name: str) -> bool:
+        """Whether there is a pool.
+
+        :param name: of the pool.
+        """
+        return self._ask("GET", f"/pools/{_part(name)}") is not None
 
     def dag(self, dag_id: str) -> dict[str, Any] | None:
         """A DAG; None where Airflow does not know it (yet).

@@ -101,7 +101,9 @@ def login_from_prompt(
             "Give it in a file that only you can read: make deploy ENV=… CREDENTIALS=file (docs/deploy.md has its shape).",
         )
     print(f"The Salesforce login of {environment} (what is secret is not shown while you type):")
-    kind = ask("  1: connected app (consumer key and secret), 2: user, password and security token [1]: ").strip() or "1"
+    kind = (
+        ask("  1: connected app (consumer key and secret), 2: user, password and security token [1]: ").strip() or "1"
+    )
     if kind == "1":
         login = {
             "consumer_key": ask_silently("  consumer key: "),

@@ -64,7 +64,9 @@ def unavailable(name: str, found: dict[str, Any] | None) -> DeployFailed:
     last = found.get("LastUpdate") or {}
     error = last.get("Error") or {}
     why = f": {error.get('ErrorCode', '')} {error.get('ErrorMessage', '')}".rstrip() if error else ""
-    logs = f"The log groups airflow-{name}-* say more (Scheduler, stream requirements_install; WebServer; startup_script)."
+    logs = (
+        f"The log groups airflow-{name}-* say more (Scheduler, stream requirements_install; WebServer; startup_script)."
+    )
     if found["Status"] == "CREATE_FAILED":
         remedy = (
             f"{logs} Usual causes: subnets without a way out, a missing permission of the execution role, a startup "

@@ -18,7 +18,9 @@ def open_lake(account: Account, names: Names) -> Catalog:
     :param account: where it is.
     :param names: of the environment.
     """
-    return GlueCatalog("lake", **{"glue.region": account.region, "s3.region": account.region, "warehouse": _home(names)})
+    return GlueCatalog(
+        "lake", **{"glue.region": account.region, "s3.region": account.region, "warehouse": _home(names)}
+    )
 
 
 def settings_of(names: Names, account: Account, values: Mapping[str, str]) -> dict[str, str]:
@@ -36,6 +38,9 @@ def settings_of(names: Names, account: Account, values: Mapping[str, str]) -> di
         "SF_HISTORY_STAGING_URI": f"s3://{names.bucket('staging')}/salesforce",
         "SF_HISTORY_QUERY_RESULTS_URI": f"s3://{names.bucket('athena-results')}",
         "SF_HISTORY_ATHENA_WORKGROUP": names.mwaa,
+        "SF_HISTORY_ATHENA_RESULTS": f"s3://{names.bucket('athena-results')}/dbt/",
+        # The staging bucket forgets; the dimension is to be kept.
+        "SF_HISTORY_CURATED_LOCATION": f"s3://{names.bucket('raw')}/",
         "SF_HISTORY_SNS_TOPIC_ARN": f"arn:{account.partition}:sns:{account.region}:{account.number}:{names.topic}",
         "AIRFLOW_CONN_ICEBERG_DEFAULT": json.dumps({"conn_type": "iceberg", "extra": extra}, sort_keys=True),
         **({"SF_HISTORY_SALESFORCE_SECRET": own_secret} if own_secret else {}),

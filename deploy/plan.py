@@ -63,7 +63,10 @@ def _table(proposed: ChangeSet) -> Table:
     for change in proposed.changes:
         colour = _COLOURS.get(change.action, "cyan")
         table.add_row(
-            f"[{colour}]{change.action}[/]", change.resource, change.kind, _replacement(change.replacement, change.action)
+            f"[{colour}]{change.action}[/]",
+            change.resource,
+            change.kind,
+            _replacement(change.replacement, change.action),
         )
     return table
 

@@ -80,7 +80,9 @@ def explained(doing: str) -> Iterator[None]:
             "Check the network, the region and, where set, AWS_ENDPOINT_URL. Then run the same command again.",
         ) from error
     except BotoCoreError as error:
-        raise DeployFailed(f"{doing}: {error}", "Run the same command again; it goes on where this one ended.") from error
+        raise DeployFailed(
+            f"{doing}: {error}", "Run the same command again; it goes on where this one ended."
+        ) from error
 
 
 def _refused(doing: str, error: ClientError) -> DeployFailed:

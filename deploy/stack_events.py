@@ -119,7 +119,9 @@ class StackEvents:
         """
         reasons = self.reasons(stack, since=since)
         said = "".join(f"\n  - {reason}" for reason in reasons)
-        hint = next((remedy for words, remedy in _REMEDIES if any(word in said for word in words)), "Set right what it names")
+        hint = next(
+            (remedy for words, remedy in _REMEDIES if any(word in said for word in words)), "Set right what it names"
+        )
         again = "run the same command again"
         if status in ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED"):
             again = f"remove what there is of it (aws cloudformation delete-stack --stack-name {stack}), and {again}"
@@ -145,7 +147,13 @@ class StackEvents:
 
 def _line(event: dict[str, Any]) -> str:
     status = event["ResourceStatus"]
-    mark = "[red]✗[/]" if "FAILED" in status or "ROLLBACK" in status else "[green]✓[/]" if "COMPLETE" in status else "[dim]…[/]"
+    mark = (
+        "[red]✗[/]"
+        if "FAILED" in status or "ROLLBACK" in status
+        else "[green]✓[/]"
+        if "COMPLETE" in status
+        else "[dim]…[/]"
+    )
     reason = event.get("ResourceStatusReason") or ""
     said = f"  [dim]{escape(reason)}[/]" if reason and reason != "User Initiated" else ""
     return f"  {mark} {escape(event['LogicalResourceId']):<44} {status}{said}"

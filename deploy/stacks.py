@@ -89,7 +89,9 @@ class Stacks:
         """
         status = self.status(name)
         if status and status.endswith("_IN_PROGRESS"):
-            self._events.say(f"{name} is {status}: an earlier deploy, or somebody else, is at it. Waiting for it to end.")
+            self._events.say(
+                f"{name} is {status}: an earlier deploy, or somebody else, is at it. Waiting for it to end."
+            )
             status = self._wait(name, since=None)
         if status in _DEAD:
             raise DeployFailed(

@@ -86,7 +86,10 @@ def read_template(name: str, *, folder: Path = FOLDER) -> Template:
     return Template(
         body=body,
         parameters={key: "Default" in declared for key, declared in document.get("Parameters", {}).items()},
-        resources={key: resource["Type"] for key, resource in document["Resources"].items()},
+        resources={
+            key: f"{resource['Type']}{' (if asked for)' if 'Condition' in resource else ''}"
+            for key, resource in document["Resources"].items()
+        },
     )
 
 

@@ -271,7 +271,9 @@ def deploy(options: Options, console: Console, *, only_plan: bool = False) -> No
     environment = deployment.apply(plan, login)
     deployment.finish(environment, changed=changed)
     console.print(
-        f"[green]✓[/] {names.environment} is deployed" if changed else f"[green]✓[/] {names.environment}: nothing to change"
+        f"[green]✓[/] {names.environment} is deployed"
+        if changed
+        else f"[green]✓[/] {names.environment}: nothing to change"
     )
 
 
