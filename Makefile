@@ -12,7 +12,7 @@ DBT_FILES := $(shell find dbt -path dbt/target -prune -o -type f \( -name '*.sql
 
 # What a person may give: make run SCENARIO=path KEEP=1 · make sql Q="select 1" FORMAT=csv · make up PORT=8081
 # A misspelt one would be ignored, and `make run KEP=1` begins with an empty lake.
-KNOWN := SCENARIO KEEP Q FORMAT PORT OBJECT RUN_ID REPLAY IDS YES DRY ONLY ARGS ALL PYTHON
+KNOWN := SCENARIO KEEP Q FORMAT PORT OBJECT RUN_ID REPLAY IDS YES DRY ONLY ARGS ALL PYTHON ENV CREDENTIALS DROP_DATA
 UNKNOWN := $(filter-out $(KNOWN),$(foreach name,$(.VARIABLES),$(if $(findstring command,$(origin $(name))),$(name))))
 ifneq ($(strip $(UNKNOWN)),)
 $(error there is no variable $(strip $(UNKNOWN)); there are $(KNOWN))
@@ -96,6 +96,34 @@ erase: $(READY) $(MANIFEST) ## forget people for good (OBJECT=user IDS="0055e000
 .PHONY: upkeep
 upkeep: $(READY) ## compact the lake's tables, expire old snapshots, remove left-overs (OBJECT=user DRY=1)
 	@$(BIN)/python -m local.upkeep $(if $(OBJECT),"$$OBJECT") $(if $(call yes,$(DRY)),--dry-run)
+
+# make deploy ENV=staging YES=1 CREDENTIALS=file ARGS="--region eu-west-1"; `.venv/bin/python -m deploy up --help` has the rest.
+DEPLOY = $(BIN)/python -m deploy
+ENV_GIVEN = @test -n "$(ENV)" || { echo "which environment? make $@ ENV=development (or staging, production)" >&2; exit 2; }
+
+.PHONY: deploy
+deploy: $(READY) ## MWAA: build, show the plan, ask, apply, run (ENV=development YES=1 CREDENTIALS=file)
+	$(ENV_GIVEN)
+	@$(DEPLOY) up --environment "$(ENV)" $(if $(call yes,$(YES)),--yes) $(if $(CREDENTIALS),--credentials "$(CREDENTIALS)") $(ARGS)
+
+.PHONY: plan
+plan: $(READY) ## what `make deploy` would change (ENV=development)
+	$(ENV_GIVEN)
+	@$(DEPLOY) plan --environment "$(ENV)" $(if $(CREDENTIALS),--credentials "$(CREDENTIALS)") $(ARGS)
+
+.PHONY: destroy
+destroy: $(READY) ## delete Airflow and its network; data only if told twice (ENV=development DROP_DATA=1)
+	$(ENV_GIVEN)
+	@$(DEPLOY) destroy --environment "$(ENV)" $(if $(call yes,$(YES)),--yes) $(if $(call yes,$(DROP_DATA)),--drop-data) $(ARGS)
+
+.PHONY: verify
+verify: $(READY) ## check a live environment end to end (ENV=development ARGS=--salesforce)
+	$(ENV_GIVEN)
+	@$(DEPLOY) verify --environment "$(ENV)" $(ARGS)
+
+.PHONY: ddl
+ddl: $(READY) $(MANIFEST) ## the DDL of every table, as Athena spells it (ENV=development)
+	@$(DEPLOY) ddl --environment "$(if $(ENV),$(ENV),development)" $(ARGS)
 
 .PHONY: test
 test: $(READY) $(MANIFEST) ## every test (ARGS="-k name" for some)

@@ -28,12 +28,14 @@ ENVIRONMENTS: tuple[EnvironmentName, ...] = get_args(EnvironmentName)
 _NAMESPACE = r"^[a-z][a-z0-9_]{0,60}$"
 _TOPIC = r"^(arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_.-]{1,256})?$"
 _ADDRESSES = r"^([^@\s,<>]+@[^@\s,<>]+(,[^@\s,<>]+@[^@\s,<>]+)*)?$"
+_STORED = r"^([A-Za-z0-9/_+=.@:-]{1,512})?$"
 _QUEUE = r"^(https?://[^\s{}]+(\{table\}[^\s{}]*)?)?$"
 _IN_WORDS = {
     _QUEUE: "is the URL of an SQS queue, such as https://sqs.us-east-1.amazonaws.com/123456789012/sf-changes; "
     "{table} in it makes it a queue an object",
     _NAMESPACE: "are lower-case letters, digits and underscores, beginning with a letter, at most 61",
     _TOPIC: "is the ARN of an SNS topic, such as arn:aws:sns:us-east-1:123456789012:sf-user-pipeline-alerts",
+    _STORED: "is a name or an ARN in AWS Secrets Manager, such as salesforce/production/credentials",
     _ADDRESSES: "are e-mail addresses, separated by commas without spaces",
 }
 _NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
@@ -53,6 +55,7 @@ class Environment(BaseModel):
     :param lake: laptop only: the folder that holds catalog, warehouse, staged files and DuckDB's views.
     :param staging_uri: where extracted Parquet is staged between tasks: a folder or `s3://bucket/prefix`.
     :param salesforce_conn_id: Airflow connection of the org.
+    :param salesforce_secret: secret in AWS Secrets Manager that stands in for that connection; empty: none does.
     :param iceberg_conn_id: Airflow connection of the Iceberg catalog.
     :param dbt_target: target of dbt/profiles.yml.
     :param dbt_execution: how Cosmos runs dbt: `local` (one dbt call a task, works everywhere) or `watcher` (one dbt
@@ -92,6 +95,7 @@ class Environment(BaseModel):
     lake: Path
     staging_uri: str
     salesforce_conn_id: str = "salesforce_default"
+    salesforce_secret: str = Field(default="", pattern=_STORED)
     iceberg_conn_id: str = "iceberg_default"
     dbt_target: Literal["local", "trino", "athena"]
     dbt_execution: Literal["local", "watcher"] = "local"
@@ -218,6 +222,7 @@ def _defaults(name: str, lake: str | None) -> dict[str, Any]:
         "operations_namespace": f"sf_ops_{suffix}",
         "lake": folder,
         "staging_uri": f"s3://lumata-lakehouse-{suffix}-staging/salesforce",
+        "salesforce_secret": f"salesforce/{name}/credentials",
         "dbt_target": "athena",
         "dbt_pool": "athena",
         "metrics_namespace": "SalesforceIcebergPipeline",

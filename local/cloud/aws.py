@@ -94,9 +94,11 @@ def serve(*, port: int, stop_with_input: bool = False) -> None:
     """
     from moto.server import ThreadedMotoServer
 
+    from local.cloud.cloudformation import complete_cloudformation
     from local.cloud.stacks import teach_cloudformation
 
     _hold_glue_to_its_versions()
+    complete_cloudformation()
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
     server.start()
     host, actual = server.get_host_and_port()

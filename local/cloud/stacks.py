@@ -1,7 +1,7 @@
 """The resource types of CloudFormation that moto lacks: made by the API calls that moto does have.
 
 moto goes over a type that it does not know with a warning, so a stack would be complete without its databases, its
-workgroup, its secret, its alarms and its policies. MWAA is no service of moto's at all: an environment here is a name.
+workgroup, its secret, its alarms and its policies. MWAA is no service of moto's at all: local/cloud/mwaa.py plays it.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from botocore.model import ListShape, Shape, StructureShape
 from moto.cloudformation import parsing
 from moto.core.common_models import CloudFormationModel
 from moto.iam.access_control import IAMPolicyStatement, PermissionResult
+
+from local.cloud import mwaa
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
 
@@ -298,7 +300,14 @@ class _Airflow(_Resource, CloudFormationModel):
         name = str(properties["Name"])
         self.Arn = f"arn:aws:airflow:{REGION}:{ACCOUNT}:environment/{name}"
         self.WebserverUrl = f"{name}.c2.{REGION}.airflow.amazonaws.com"
+        mwaa.ENVIRONMENTS[name] = mwaa.Environment(properties, arn=self.Arn, webserver=self.WebserverUrl)
         return name
+
+    def change(self, properties: Properties) -> None:
+        mwaa.ENVIRONMENTS[self.physical_resource_id].change(properties)
+
+    def unmake(self) -> None:
+        mwaa.ENVIRONMENTS.pop(self.physical_resource_id, None)
 
 
 def _typed(shape: Shape, value: Any) -> Any:

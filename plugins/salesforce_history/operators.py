@@ -236,9 +236,7 @@ class IcebergUpsertOperator(ObjectOperator):
 
 
 def _reserved_client(environment: Environment) -> SalesforceClient:
-    return salesforce_client(
-        environment.salesforce_conn_id, max_api_usage_percentage=environment.max_api_usage_percentage
-    )
+    return salesforce_client(environment, max_api_usage_percentage=environment.max_api_usage_percentage)
 
 
 def run_request(context: Context) -> RunRequest:
