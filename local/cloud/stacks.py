@@ -7,16 +7,13 @@ workgroup, its secret, its alarms and its policies. MWAA is no service of moto's
 from __future__ import annotations
 
 import json
-from contextlib import suppress
 from functools import cache
 from typing import Any, ClassVar
 
 import boto3
-from botocore.exceptions import ClientError
 from botocore.model import ListShape, Shape, StructureShape
 from moto.cloudformation import parsing
 from moto.core.common_models import CloudFormationModel
-from moto.iam.access_control import IAMPolicyStatement, PermissionResult
 
 from local.cloud import mwaa
 
@@ -37,24 +34,13 @@ def teach_cloudformation(endpoint: str | None = None) -> None:
     _endpoint = endpoint
     for known in (parsing.get_model_list, parsing.get_model_map, parsing.get_name_type_map):
         known.cache_clear()
-    _take_loopback_for_tls()
-
-
-def _take_loopback_for_tls() -> None:
-    """A bucket's policy bars whoever comes without TLS. Nobody on loopback has it, so that rule counts as met."""
-    judge = IAMPolicyStatement.is_action_permitted
-
-    def is_action_permitted(self: Any, *asked: Any, **more: Any) -> PermissionResult:
-        if self._statement.get("Condition") == {"Bool": {"aws:SecureTransport": "false"}}:
-            return PermissionResult.NEUTRAL
-        return judge(self, *asked, **more)
-
-    IAMPolicyStatement.is_action_permitted = is_action_permitted  # type: ignore[method-assign]
 
 
 @cache
 def _client(service: str, endpoint: str | None) -> Any:
-    return boto3.client(  # type: ignore[call-overload]
+    """A client; making one takes longer than what it is asked."""
+    make: Any = boto3.client
+    return make(
         service,
         region_name=REGION,
         endpoint_url=endpoint,
@@ -253,10 +239,6 @@ class _BucketPolicy(_Resource, CloudFormationModel):
     def make(self, properties: Properties) -> str:
         self.call("put_bucket_policy", Bucket=properties["Bucket"], Policy=json.dumps(properties["PolicyDocument"]))
         return str(properties["Bucket"])
-
-    def unmake(self) -> None:
-        with suppress(ClientError):  # moto deletes in any order: the bucket may be gone
-            self.call("delete_bucket_policy", Bucket=self.physical_resource_id)
 
 
 class _TopicPolicy(_Resource, CloudFormationModel):

@@ -13,7 +13,15 @@ from tests.deploy.rendered import ENVIRONMENTS, TEMPLATES, Rendered, render
 
 BUCKETS = {"RawBucket", "StagingBucket", "ScriptsBucket", "AthenaResultsBucket"}
 #: What nobody can make again.
-KEPT = {"RawBucket", "RawDatabase", "CuratedDatabase", "OperationsDatabase", "Key", "SalesforceSecret"}
+KEPT = {
+    "RawBucket",
+    "RawBucketPolicy",
+    "RawDatabase",
+    "CuratedDatabase",
+    "OperationsDatabase",
+    "Key",
+    "SalesforceSecret",
+}
 
 
 @pytest.fixture(scope="module", params=ENVIRONMENTS)
