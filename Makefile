@@ -12,7 +12,7 @@ DBT_FILES := $(shell find dbt -path dbt/target -prune -o -type f \( -name '*.sql
 
 # What a person may give: make run SCENARIO=path KEEP=1 · make sql Q="select 1" FORMAT=csv · make up PORT=8081
 # A misspelt one would be ignored, and `make run KEP=1` begins with an empty lake.
-KNOWN := SCENARIO KEEP Q FORMAT PORT OBJECT RUN_ID REPLAY IDS YES DRY ONLY ARGS ALL PYTHON
+KNOWN := SCENARIO KEEP Q FORMAT PORT OBJECT RUN_ID REPLAY IDS YES DRY ONLY ARGS ALL ENV PYTHON
 UNKNOWN := $(filter-out $(KNOWN),$(foreach name,$(.VARIABLES),$(if $(findstring command,$(origin $(name))),$(name))))
 ifneq ($(strip $(UNKNOWN)),)
 $(error there is no variable $(strip $(UNKNOWN)); there are $(KNOWN))
@@ -96,6 +96,10 @@ erase: $(READY) $(MANIFEST) ## forget people for good (OBJECT=user IDS="0055e000
 .PHONY: upkeep
 upkeep: $(READY) ## compact the lake's tables, expire old snapshots, remove left-overs (OBJECT=user DRY=1)
 	@$(BIN)/python -m local.upkeep $(if $(OBJECT),"$$OBJECT") $(if $(call yes,$(DRY)),--dry-run)
+
+.PHONY: mwaa
+mwaa: $(READY) ## build what Amazon MWAA is given, into build/mwaa (ENV=development)
+	@$(BIN)/python -m deploy.bundle --environment "$(or $(ENV),development)" --out build/mwaa
 
 .PHONY: test
 test: $(READY) $(MANIFEST) ## every test (ARGS="-k name" for some)
