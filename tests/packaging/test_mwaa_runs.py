@@ -69,7 +69,15 @@ from pathlib import Path
 dags = Path(os.environ["AIRFLOW_HOME"], "dags")
 bag = BundleDagBag(dag_folder=str(dags), bundle_path=dags, bundle_name="dags-folder")
 from include.config.environment import PROJECT_ROOT
+from salesforce_history import dag_version
+manifest, pipeline = dags / "dbt/target/manifest.json", dags / "salesforce_history/pipeline.py"
+known, text = dag_version._sources(manifest), pipeline.read_text()
+pipeline.write_text(text + "# another\\n")
+dag_version._sources.cache_clear()
+changed = dag_version._sources(manifest) != known
+pipeline.write_text(text)
 found = {
+    "changed": changed,
     "python": list(sys.version_info[:2]),
     "before": before,
     "by_name": by_name,
@@ -133,6 +141,11 @@ def test_the_triggerer_finds_what_it_imports_by_name(layout: BareLayout, looked:
     """Airflow 3 puts the DAG folder on no path but the DAG processor's and the task's."""
     assert looked["before"] is False
     assert all(Path(file).is_relative_to(layout.dags) for file in looked["by_name"].values()), looked["by_name"]
+
+
+def test_a_change_of_the_code_is_another_version_of_the_dag(looked: dict[str, Any]) -> None:
+    """Else Airflow 3.2 forgets the deadlines: in the bundle the sources are elsewhere than in the project."""
+    assert looked["changed"] is True
 
 
 def test_a_run_goes_end_to_end(layout: BareLayout, org: OrgHandle) -> None:
