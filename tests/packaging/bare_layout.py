@@ -67,6 +67,7 @@ class BareLayout:
             **self._container("worker"),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.root}/airflow.db",
+            "AIRFLOW__COSMOS__CACHE_DIR": str(self.root / "cosmos"),
             "PYTHONDONTWRITEBYTECODE": "1",
             **self._exported,
             **extra,
