@@ -125,6 +125,10 @@ verify: $(READY) ## check a live environment end to end (ENV=development ARGS=--
 ddl: $(READY) $(MANIFEST) ## the DDL of every table, as Athena spells it (ENV=development)
 	@$(DEPLOY) ddl --environment "$(if $(ENV),$(ENV),development)" $(ARGS)
 
+.PHONY: mwaa
+mwaa: $(READY) ## build what Amazon MWAA is given, into build/mwaa (ENV=development)
+	@$(BIN)/python -m deploy.bundle --environment "$(or $(ENV),development)" --out build/mwaa
+
 .PHONY: test
 test: $(READY) $(MANIFEST) ## every test (ARGS="-k name" for some)
 ifneq ($(ARGS),)
