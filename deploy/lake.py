@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from pyiceberg.catalog import Catalog
-from pyiceberg.catalog.glue import GlueCatalog
+from pyiceberg.catalog import Catalog, load_catalog
 
 from deploy.account import Account
 from deploy.names import Names
@@ -18,9 +17,8 @@ def open_lake(account: Account, names: Names) -> Catalog:
     :param account: where it is.
     :param names: of the environment.
     """
-    return GlueCatalog(
-        "lake", **{"glue.region": account.region, "s3.region": account.region, "warehouse": _home(names)}
-    )
+    properties = {"glue.region": account.region, "s3.region": account.region, "warehouse": _home(names)}
+    return load_catalog("lake", type="glue", **properties)
 
 
 def settings_of(names: Names, account: Account, values: Mapping[str, str]) -> dict[str, str]:

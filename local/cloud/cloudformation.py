@@ -44,10 +44,12 @@ def _serve_mwaa() -> None:
 
 
 def _control(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
-    """What is to go wrong: {"stacks": {name: status}, "environments": {name: {…}}, …the rest goes to FAULTS}."""
+    """What is to go wrong: {"stacks": {name: status}, "environments": {name: {…}}, "empty": no environments, …FAULTS}."""
     from moto.cloudformation.models import cloudformation_backends
 
     wanted = json.loads(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))
+    if wanted.pop("empty", False):
+        mwaa.ENVIRONMENTS.clear()
     for stack in cloudformation_backends["123456789012"]["us-east-1"].stacks.values():
         stack.status = wanted.get("stacks", {}).get(stack.name, stack.status)
     for name, faults in wanted.get("environments", {}).items():

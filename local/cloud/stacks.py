@@ -7,6 +7,7 @@ workgroup, its secret, its alarms and its policies. MWAA is no service of moto's
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import Any, ClassVar
 
 import boto3
@@ -33,6 +34,19 @@ def teach_cloudformation(endpoint: str | None = None) -> None:
     _endpoint = endpoint
     for known in (parsing.get_model_list, parsing.get_model_map, parsing.get_name_type_map):
         known.cache_clear()
+
+
+@cache
+def _client(service: str, endpoint: str | None) -> Any:
+    """A client; making one takes longer than what it is asked."""
+    make: Any = boto3.client
+    return make(
+        service,
+        region_name=REGION,
+        endpoint_url=endpoint,
+        aws_access_key_id="stand-in",
+        aws_secret_access_key="stand-in",  # noqa: S106  moto takes any
+    )
 
 
 class _Resource:
@@ -62,13 +76,7 @@ class _Resource:
 
     def call(self, operation: str, **arguments: Any) -> Any:
         """Call the service. Numbers and booleans that CloudFormation hands over as text become what the API takes."""
-        client = boto3.client(  # type: ignore[call-overload]
-            self.service,
-            region_name=REGION,
-            endpoint_url=_endpoint,
-            aws_access_key_id="stand-in",
-            aws_secret_access_key="stand-in",  # noqa: S106  moto takes any
-        )
+        client = _client(self.service, _endpoint)
         model = client.meta.service_model.operation_model(client.meta.method_to_api_mapping[operation])
         return getattr(client, operation)(**_typed(model.input_shape, arguments))
 
