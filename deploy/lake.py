@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 
 from pyiceberg.catalog import Catalog, load_catalog
@@ -18,6 +19,10 @@ def open_lake(account: Account, names: Names) -> Catalog:
     :param names: of the environment.
     """
     properties = {"glue.region": account.region, "s3.region": account.region, "warehouse": _home(names)}
+    # boto3 finds an endpoint of one's own by itself, pyarrow does not.
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    if endpoint:
+        properties["s3.endpoint"] = endpoint
     return load_catalog("lake", type="glue", **properties)
 
 

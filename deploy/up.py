@@ -237,7 +237,8 @@ class Deployment:
     def _notes(self) -> tuple[str, ...]:
         stored = stored_login(self.account, self._secret())
         if self.given_login is not None:
-            return () if stored == self.given_login else (f"{self._secret()}: the Salesforce login is taken from {self.options.credentials}",)
+            note = f"{self._secret()}: the Salesforce login is taken from {self.options.credentials}"
+            return () if stored == self.given_login else (note,)
         return () if stored else (f"{self._secret()}: the Salesforce login will be asked for",)
 
     def _pools(self) -> list[dict[str, Any]]:
@@ -294,8 +295,8 @@ def _own_network(values: Mapping[str, str]) -> bool:
     if len(subnets) != 2 or not values.get("SecurityGroupIds"):
         raise DeployFailed(
             f"{len(subnets)} subnets are given{'' if values.get('SecurityGroupIds') else ', and no SecurityGroupIds'}.",
-            "MWAA takes two private subnets in two zones: SubnetIds=subnet-a,subnet-b, and SecurityGroupIds. Give both, or "
-            "neither: then a network is made.",
+            "MWAA takes two private subnets in two zones: SubnetIds=subnet-a,subnet-b, and SecurityGroupIds. Give both, "
+            "or neither: then a network is made.",
         )
     return True
 

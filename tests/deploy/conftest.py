@@ -1,4 +1,4 @@
-"""An AWS of one's own, a small bundle, and the deploy command as people run it: a process, at a terminal where it asks."""
+"""An AWS, a small bundle, and the deploy command as people run it: a process, at a terminal where it asks."""
 
 from __future__ import annotations
 

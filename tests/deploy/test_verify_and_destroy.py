@@ -118,7 +118,11 @@ def test_whole_and_with_one_thing_broken_at_a_time(deployed: Scene, lake: Catalo
             lambda: remember(lake, datetime.now(UTC)),
         ),
         ("sf-history-development-User-Freshness: docs/runbook.md", alarm, calm),
-        ("MWAA environment sf-history-development: The log groups", environment(status="UNAVAILABLE"), environment(status="AVAILABLE")),
+        (
+            "MWAA environment sf-history-development: The log groups",
+            environment(status="UNAVAILABLE"),
+            environment(status="AVAILABLE"),
+        ),
         ("DAG files: dags: NameError: x", environment(import_errors=["…\nNameError: x"]), environment()),
         ("stack sf-history-development-airflow", stack("UPDATE_ROLLBACK_FAILED"), stack("UPDATE_COMPLETE")),
     ]
