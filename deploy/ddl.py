@@ -45,7 +45,7 @@ _NOTE = """\
 -- run of a pipeline makes its tables, and later releases bring them up to date.
 --
 -- timestamp with time zone: Athena reads and writes such columns, and refuses them in CREATE TABLE. Tables that have
--- them are made by pyiceberg, through Glue. From staging onwards times are UTC without a zone, which Athena's DDL takes.
+-- them are made by pyiceberg, through Glue. From staging onwards times are UTC without a zone, which Athena takes.
 """
 
 

@@ -295,8 +295,8 @@ def _own_network(values: Mapping[str, str]) -> bool:
     if len(subnets) != 2 or not values.get("SecurityGroupIds"):
         raise DeployFailed(
             f"{len(subnets)} subnets are given{'' if values.get('SecurityGroupIds') else ', and no SecurityGroupIds'}.",
-            "MWAA takes two private subnets in two zones: SubnetIds=subnet-a,subnet-b, and SecurityGroupIds. Give both, "
-            "or neither: then a network is made.",
+            "MWAA takes two private subnets in two zones: SubnetIds=subnet-a,subnet-b, and SecurityGroupIds. Give "
+            "both, or neither: then a network is made.",
         )
     return True
 

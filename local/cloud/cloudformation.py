@@ -127,7 +127,7 @@ def _make_change_sets_whole() -> None:
         change_set.stack.status = f"{change_set.change_set_type}_IN_PROGRESS"
         threading.Thread(target=_execute, args=(change_set,), daemon=True).start()
 
-    CloudFormationBackend.create_change_set = create_change_set  # type: ignore[method-assign, assignment]
+    CloudFormationBackend.create_change_set = create_change_set  # type: ignore[method-assign]
     CloudFormationBackend.execute_change_set = execute_change_set  # type: ignore[method-assign]
     ChangeSet.diff = diff  # type: ignore[method-assign]
 
