@@ -14,6 +14,7 @@ FORBIDDEN = {
     "plugins": {"local", "dags", "tests", "duckdb", "dbt"},
     "dags": {"local", "include", "tests", "airflow", "cosmos"},
     "local": {"dags", "tests"},
+    "deploy": {"airflow", "cosmos", "salesforce_history", "local", "dags", "plugins", "tests", "duckdb"},
 }
 
 
