@@ -147,12 +147,14 @@ faults: $(READY) ## every way in which Salesforce can fail, against what a calm 
 	@$(BIN)/python -m local.faults $(if $(ONLY),--only "$$ONLY")
 
 .PHONY: lint
-lint: $(READY) $(MANIFEST) ## ruff, mypy, sqlfluff, yamllint
+lint: $(READY) $(MANIFEST) ## ruff, mypy, sqlfluff, yamllint, cfn-lint, checkov
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/yamllint --strict .
 	$(BIN)/sqlfluff lint --disable-progress-bar dbt
+	$(BIN)/cfn-lint deploy/cloudformation/*.yaml
+	$(BIN)/python -m local.policy_scan
 
 .PHONY: lock
 lock: $(READY) ## resolve requirements-dev.txt anew into requirements.lock

@@ -80,7 +80,7 @@ class Environment(BaseModel):
     :param watch_schedule: cron expression, UTC: how often unresolved failures are looked for.
     :param upkeep_schedule: cron expression, UTC, of `lakehouse_maintenance`.
     :param change_queue_url: URL of an SQS queue whose messages start the pipelines; empty: the schedule alone does.
-    :param athena_workgroup: Athena workgroup of the upkeep's OPTIMIZE and VACUUM.
+    :param athena_workgroup: Athena workgroup of dbt, and of the upkeep's OPTIMIZE and VACUUM.
     :param trino_conn_id: Airflow connection of Trino, for the upkeep where dbt's target is trino.
     :param query_results_uri: where Athena leaves its results, for their retention; empty: not looked after here.
     :param keep_query_results: how long Athena's results stay, such as `7d`.
@@ -158,11 +158,15 @@ class Environment(BaseModel):
         They are part of each dbt task, and so of the DAG: a folder of the laptop's lake says nothing in the cloud, and
         there it would be another one for each DAG processor.
         """
-        lake = {f"{PREFIX}LAKE": str(self.lake)} if self.dbt_target == "local" else {}
+        engine = {
+            "local": {f"{PREFIX}LAKE": str(self.lake)},
+            "trino": {},
+            "athena": {f"{PREFIX}ATHENA_WORKGROUP": self.athena_workgroup},
+        }
         return {
             f"{PREFIX}RAW_NAMESPACE": self.raw_namespace,
             f"{PREFIX}CURATED_NAMESPACE": self.curated_namespace,
-            **lake,
+            **engine[self.dbt_target],
         }
 
 
@@ -222,5 +226,6 @@ def _defaults(name: str, lake: str | None) -> dict[str, Any]:
         "dbt_target": "athena",
         "dbt_pool": "athena",
         "metrics_namespace": "SalesforceIcebergPipeline",
+        "athena_workgroup": f"sf-history-{name}",
         "query_results_uri": f"s3://lumata-lakehouse-{suffix}-athena-results",
     }

@@ -240,9 +240,6 @@ class _BucketPolicy(_Resource, CloudFormationModel):
         self.call("put_bucket_policy", Bucket=properties["Bucket"], Policy=json.dumps(properties["PolicyDocument"]))
         return str(properties["Bucket"])
 
-    def unmake(self) -> None:
-        self.call("delete_bucket_policy", Bucket=self.physical_resource_id)
-
 
 class _TopicPolicy(_Resource, CloudFormationModel):
     kind, service = "AWS::SNS::TopicPolicy", "sns"

@@ -28,6 +28,15 @@ def test_names_of_the_cloud_environments(name: str, raw: str, curated: str, stag
     assert environment.dbt_target == target
 
 
+@pytest.mark.parametrize("name", ["development", "staging", "production"])
+def test_dbt_and_the_upkeep_have_the_workgroup_that_is_deployed(name: str) -> None:
+    environment = current_environment({"SF_HISTORY_ENV": name})
+    assert environment.athena_workgroup == f"sf-history-{name}"
+    assert environment.dbt_variables()["SF_HISTORY_ATHENA_WORKGROUP"] == environment.athena_workgroup
+    elsewhere = current_environment({"SF_HISTORY_ENV": name, "SF_HISTORY_ATHENA_WORKGROUP": "ours"})
+    assert elsewhere.dbt_variables()["SF_HISTORY_ATHENA_WORKGROUP"] == "ours"
+
+
 def test_the_laptop_is_the_default() -> None:
     environment = current_environment({"SF_HISTORY_LAKE": "/somewhere/lake"})
     assert (environment.name, environment.raw_namespace, environment.dbt_target) == ("local", "sf_raw", "local")
