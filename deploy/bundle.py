@@ -1,7 +1,7 @@
 """The bundle that Amazon MWAA is given, in `build/mwaa`:
 
     dags/             the DAG files, and beside them what they are made of: include/, salesforce_history/, dbt/ with its
-                      manifest, and constraints.txt. MWAA copies it to /usr/local/airflow/dags; a change is there at once.
+                      manifest, and constraints.txt. MWAA copies it to /usr/local/airflow/dags within a minute.
     plugins.zip       what every Airflow process loads: it puts the DAG folder on the import path of the triggerer.
     requirements.txt  Airflow's side, exact, with the constraint line that MWAA wants.
     startup.sh        the environment's settings, and dbt in a virtualenv of its own.
@@ -31,8 +31,8 @@ TEMPLATES = Path(__file__).resolve().parent / "mwaa"
 AIRFLOW = "3.2.1"
 PARTS = ("dags", "plugins.zip", "requirements.txt", "startup.sh")
 
-#: Shipped with the DAGs, which is where AWS documents a constraints file of one's own. The released one at Airflow's own
-#: address would do as well, but a private subnet does not reach it, and it knows neither Cosmos nor pyiceberg-core.
+#: Shipped with the DAGs, where AWS documents a constraints file of one's own. Airflow's released one would do, but a
+#: private subnet does not reach its address, and it knows neither Cosmos nor pyiceberg-core.
 _CONSTRAINT = '--constraint "/usr/local/airflow/dags/constraints.txt"'
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
 #: What is copied; anything else in those folders (logs, caches, a person's own files) is not.
@@ -130,7 +130,8 @@ def _write_dags(dags: Path, constraints: Mapping[str, str], exported: Mapping[st
     for source, target, suffixes in _SOURCES:
         for path in sorted((PROJECT_ROOT / source).rglob("*")):
             inside = path.relative_to(PROJECT_ROOT / source)
-            if path.is_file() and path.suffix in suffixes and not _NOT_COPIED.intersection(inside.parts):
+            hidden = any(part.startswith(".") or part in _NOT_COPIED for part in inside.parts)
+            if path.is_file() and path.suffix in suffixes and not hidden:
                 copy = dags / target / inside
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(path, copy)
@@ -208,9 +209,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(problem, file=sys.stderr)
         return 2
     files = sum(path.is_file() for path in bundle.dags.rglob("*"))
-    print(
-        f"{bundle.folder}: {files} files in dags/, {', '.join(PARTS[1:])}; {bundle.environment}, Airflow {bundle.airflow}"
-    )
+    print(f"{bundle.folder}: {files} files in dags/, {', '.join(PARTS[1:])}")
+    print(f"for {bundle.environment}, Airflow {bundle.airflow}")
     return 0
 
 

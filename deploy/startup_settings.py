@@ -59,7 +59,7 @@ def _defaults(environment: Environment) -> dict[str, str]:
         f"{PREFIX}DBT_TARGET": environment.dbt_target,
         f"{PREFIX}ATHENA_WORKGROUP": f"sf-history-{environment.name}",
         f"{PREFIX}ATHENA_RESULTS": f"{environment.query_results_uri.rstrip('/')}/dbt/",
-        f"{PREFIX}CURATED_LOCATION": f"{buckets}-staging/curated/",
+        f"{PREFIX}CURATED_LOCATION": f"{buckets}-raw/",
         ICEBERG: json.dumps(iceberg),
     }
 
@@ -82,6 +82,6 @@ def _refuse_secrets(connection: str) -> None:
         )
     if found := sorted(key for key in [*parts, *extra] if _SECRET.search(key)):
         raise SettingRefused(
-            f"{ICEBERG} has {', '.join(found)}, and startup.sh is a file: give the worker's role the rights instead, or "
-            "keep the connection in Secrets Manager."
+            f"{ICEBERG} has {', '.join(found)}, and startup.sh is a file: give the rights to the role of the workers, "
+            "or keep the connection in Secrets Manager."
         )

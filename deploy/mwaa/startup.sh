@@ -5,8 +5,6 @@
 
 @SETTINGS@
 
-# The plugin that puts the DAG folder on the import path is to be loaded by every process, the triggerer included.
-export AIRFLOW__CORE__LAZY_LOAD_PLUGINS=False
 export AIRFLOW__COSMOS__ENABLE_TELEMETRY=False
 export DBT_SEND_ANONYMOUS_USAGE_STATS=false
 
