@@ -25,7 +25,8 @@ yes = $(filter-out 0 no false NO No False,$(1))
 override Q := $(value Q)
 override SCENARIO := $(value SCENARIO)
 override IDS := $(value IDS)
-export SCENARIO KEEP Q PORT OBJECT RUN_ID ONLY IDS REPLAY
+override CREDENTIALS := $(value CREDENTIALS)
+export CREDENTIALS SCENARIO KEEP Q PORT OBJECT RUN_ID ONLY IDS REPLAY
 export FORMAT ?= table
 
 .PHONY: help
@@ -97,6 +98,10 @@ erase: $(READY) $(MANIFEST) ## forget people for good (OBJECT=user IDS="0055e000
 upkeep: $(READY) ## compact the lake's tables, expire old snapshots, remove left-overs (OBJECT=user DRY=1)
 	@$(BIN)/python -m local.upkeep $(if $(OBJECT),"$$OBJECT") $(if $(call yes,$(DRY)),--dry-run)
 
+.PHONY: mwaa
+mwaa: $(READY) ## build what Amazon MWAA is given, into build/mwaa (ENV=development)
+	@$(BIN)/python -m deploy.bundle --environment "$(or $(ENV),development)" --out build/mwaa
+
 # make deploy ENV=staging YES=1 CREDENTIALS=file ARGS="--region eu-west-1"; `.venv/bin/python -m deploy up --help` has the rest.
 DEPLOY = $(BIN)/python -m deploy
 ENV_GIVEN = @test -n "$(ENV)" || { echo "which environment? make $@ ENV=development (or staging, production)" >&2; exit 2; }
@@ -104,12 +109,12 @@ ENV_GIVEN = @test -n "$(ENV)" || { echo "which environment? make $@ ENV=developm
 .PHONY: deploy
 deploy: $(READY) ## MWAA: build, show the plan, ask, apply, run (ENV=development YES=1 CREDENTIALS=file)
 	$(ENV_GIVEN)
-	@$(DEPLOY) up --environment "$(ENV)" $(if $(call yes,$(YES)),--yes) $(if $(CREDENTIALS),--credentials "$(CREDENTIALS)") $(ARGS)
+	@$(DEPLOY) up --environment "$(ENV)" $(if $(call yes,$(YES)),--yes) $(if $(CREDENTIALS),--credentials "$$CREDENTIALS") $(ARGS)
 
 .PHONY: plan
 plan: $(READY) ## what `make deploy` would change (ENV=development)
 	$(ENV_GIVEN)
-	@$(DEPLOY) plan --environment "$(ENV)" $(if $(CREDENTIALS),--credentials "$(CREDENTIALS)") $(ARGS)
+	@$(DEPLOY) plan --environment "$(ENV)" $(if $(CREDENTIALS),--credentials "$$CREDENTIALS") $(ARGS)
 
 .PHONY: destroy
 destroy: $(READY) ## delete Airflow and its network; data only if told twice (ENV=development DROP_DATA=1)
@@ -124,10 +129,6 @@ verify: $(READY) ## check a live environment end to end (ENV=development ARGS=--
 .PHONY: ddl
 ddl: $(READY) $(MANIFEST) ## the DDL of every table, as Athena spells it (ENV=development)
 	@$(DEPLOY) ddl --environment "$(if $(ENV),$(ENV),development)" $(ARGS)
-
-.PHONY: mwaa
-mwaa: $(READY) ## build what Amazon MWAA is given, into build/mwaa (ENV=development)
-	@$(BIN)/python -m deploy.bundle --environment "$(or $(ENV),development)" --out build/mwaa
 
 .PHONY: test
 test: $(READY) $(MANIFEST) ## every test (ARGS="-k name" for some)

@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         print(
-            "\nInterrupted. What AWS is doing goes on there. Run the same command again: it goes on where this one ended.",
+            "\nInterrupted. What AWS is doing goes on. Run the same command again: it goes on where this one ended.",
             file=sys.stderr,
         )
         return _INTERRUPTED
@@ -92,7 +92,7 @@ def _run(given: argparse.Namespace, console: Console) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m deploy",
-        description="The history of Salesforce data on MWAA: deploy it, check it, take it down. docs/deploy.md says more.",
+        description="The history of Salesforce data on MWAA: deploy it, check it, take it down. See docs/deploy.md.",
         epilog="Every command can be interrupted and run again. AWS credentials are those of the AWS command line.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")

@@ -49,9 +49,9 @@ def _topic(account: Account, names: Names) -> Check:
     if confirmed:
         return Check("subscriptions of the alerts", "ok", f"{len(confirmed)} confirmed of {len(ours)}")
     remedy = (
-        f"Nobody hears of failures. Set AlertEmail in deploy/cloudformation/parameters/{names.environment}.json and deploy, "
-        f"or: aws sns subscribe --topic-arn {arn} --protocol email --notification-endpoint you@example.com; then confirm "
-        "the mail."
+        f"Nobody hears of failures. Set AlertEmail in deploy/cloudformation/parameters/{names.environment}.json "
+        f"and deploy, or: aws sns subscribe --topic-arn {arn} --protocol email --notification-endpoint ADDRESS; "
+        "then confirm the mail."
     )
     found = f"{len(ours)} wait for their confirmation" if ours else "none"
     return Check("subscriptions of the alerts", "failed", found, remedy)

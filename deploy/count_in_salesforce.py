@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from simple_salesforce import Salesforce
 
 from deploy.account import Account
@@ -26,7 +28,8 @@ def count_users(account: Account, secret: str) -> int:
     login = parse_login(text, where=f"the secret {secret}")
 
     def connect() -> Salesforce:
-        return Salesforce(username=login.login, password=login.password, session=http_session(), **login.extra)
+        values: dict[str, Any] = {"username": login.login, "password": login.password, **login.extra}
+        return Salesforce(session=http_session(), **values)
 
     try:
         return SalesforceClient(connect, secrets=lambda: login.secrets).count(

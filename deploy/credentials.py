@@ -98,7 +98,7 @@ def login_from_prompt(
     if not sys.stdin.isatty():
         raise DeployFailed(
             f"{environment} has no Salesforce login yet, and there is no terminal to ask for it.",
-            "Give it in a file that only you can read: make deploy ENV=… CREDENTIALS=file (docs/deploy.md has its shape).",
+            "Give it in a file that only you can read: make deploy ENV=… CREDENTIALS=file (docs/deploy.md).",
         )
     print(f"The Salesforce login of {environment} (what is secret is not shown while you type):")
     kind = (

@@ -41,11 +41,11 @@ _SNAPSHOT = {
     "dbt_valid_to": "timestamp",
 }
 _NOTE = """\
--- The Iceberg tables of {environment}, as Athena spells them (engine version 3). To be read, not to be run: the first run of a
--- pipeline makes its tables, and later releases bring them up to date.
+-- The Iceberg tables of {environment}, as Athena spells them (engine version 3). To be read, not to be run: the first
+-- run of a pipeline makes its tables, and later releases bring them up to date.
 --
--- timestamp with time zone: Athena reads and writes such columns, and refuses them in CREATE TABLE. Tables that have them
--- are made by pyiceberg, through Glue. From staging onwards times are UTC without a zone, which Athena's DDL takes.
+-- timestamp with time zone: Athena reads and writes such columns, and refuses them in CREATE TABLE. Tables that have
+-- them are made by pyiceberg, through Glue. From staging onwards times are UTC without a zone, which Athena takes.
 """
 
 
@@ -133,7 +133,8 @@ def _of_dbt(
     yield _statement([f"-- {name}: made by dbt"], name, columns, parts, bucket, compression="zstd")
     listed = ",\n    ".join(columns)
     view = object_file.dimension.removesuffix("_scd") + "_current"
-    yield f"-- {database}.{view}: made by dbt\nCREATE OR REPLACE VIEW {database}.{view} AS\nSELECT\n    {listed}\nFROM {name}\nWHERE is_current;\n"
+    head = f"-- {database}.{view}: made by dbt\nCREATE OR REPLACE VIEW {database}.{view} AS\nSELECT\n    {listed}"
+    yield f"{head}\nFROM {name}\nWHERE is_current;\n"
     staging = models[f"stg_{object_file.table}"]["columns"]
     known = {said_name: kind for said_name, (kind, _) in columns.items()}
     snapshot = {column: (known.get(column) or _guess(column), "") for column in staging}

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 
-from pyiceberg.catalog import Catalog
-from pyiceberg.catalog.glue import GlueCatalog
+from pyiceberg.catalog import Catalog, load_catalog
 
 from deploy.account import Account
 from deploy.names import Names
@@ -18,9 +18,12 @@ def open_lake(account: Account, names: Names) -> Catalog:
     :param account: where it is.
     :param names: of the environment.
     """
-    return GlueCatalog(
-        "lake", **{"glue.region": account.region, "s3.region": account.region, "warehouse": _home(names)}
-    )
+    properties = {"glue.region": account.region, "s3.region": account.region, "warehouse": _home(names)}
+    # boto3 finds an endpoint of one's own by itself, pyarrow does not.
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    if endpoint:
+        properties["s3.endpoint"] = endpoint
+    return load_catalog("lake", type="glue", **properties)
 
 
 def settings_of(names: Names, account: Account, values: Mapping[str, str]) -> dict[str, str]:

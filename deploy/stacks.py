@@ -95,7 +95,7 @@ class Stacks:
             status = self._wait(name, since=None)
         if status in _DEAD:
             raise DeployFailed(
-                f"the stack {name} is {status}: it could not be made (or deleted), and cannot be changed.{self._why(name)}",
+                f"the stack {name} is {status}: it could not be made or deleted.{self._why(name)}",
                 f"Remove what there is of it: aws cloudformation delete-stack --stack-name {name}. Set right what it "
                 "names, then run the same command again.",
             )

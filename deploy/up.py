@@ -6,7 +6,7 @@ by the next one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -92,6 +92,8 @@ class Deployment:
             "BucketPrefix": self.names.prefix,
         }
         self.own_network = _own_network(self.values)
+        # Before anything is planned: a file that will not do is found out at once.
+        self.given_login = login_from_file(options.credentials) if options.credentials else None
 
     def greet(self) -> None:
         """Say who this is, and where."""
@@ -116,10 +118,18 @@ class Deployment:
 
         :param bundle: folder of the bundle.
         """
+        proposed: list[ChangeSet] = []
+        try:
+            return self._planned(bundle, proposed)
+        except BaseException:
+            self.discard(proposed)
+            raise
+
+    def _planned(self, bundle: Path, proposed: list[ChangeSet]) -> Plan:
+        """The plan; what is proposed goes into the list as it is made."""
         names, stacks = self.names, self.stacks
         there = stacks.status(names.foundation) is not None
-        foundation = stacks.propose(names.foundation, self.templates["foundation"], self.values)
-        proposed = [foundation]
+        proposed.append(stacks.propose(names.foundation, self.templates["foundation"], self.values))
         if not self.own_network:
             proposed.append(stacks.propose(names.network, self.templates["network"], self.values))
         upload = compare(self.account, names.bucket("scripts"), bundle, there=there)
@@ -133,18 +143,18 @@ class Deployment:
             proposed.append(self._propose_airflow(versions))
         return Plan(tuple(proposed), upload, notes=self._notes())
 
-    def discard(self, plan: Plan) -> None:
-        """Forget a plan.
+    def discard(self, proposed: Iterable[ChangeSet]) -> None:
+        """Forget what was proposed.
 
-        :param plan: what is not applied.
+        :param proposed: what is not applied.
         """
-        for proposed in plan.change_sets:
-            self.stacks.discard(proposed)
+        for change_set in proposed:
+            self.stacks.discard(change_set)
 
     def login(self) -> str | None:
         """The Salesforce login that is to be stored; None: there is one."""
-        if self.options.credentials is not None:
-            return login_from_file(self.options.credentials)
+        if self.given_login is not None:
+            return self.given_login
         if stored_login(self.account, self._secret()) is not None:
             return None
         return login_from_prompt(self.names.environment)
@@ -226,9 +236,9 @@ class Deployment:
 
     def _notes(self) -> tuple[str, ...]:
         stored = stored_login(self.account, self._secret())
-        if self.options.credentials is not None:
-            same = stored == login_from_file(self.options.credentials)
-            return () if same else (f"{self._secret()}: the Salesforce login is taken from {self.options.credentials}",)
+        if self.given_login is not None:
+            note = f"{self._secret()}: the Salesforce login is taken from {self.options.credentials}"
+            return () if stored == self.given_login else (note,)
         return () if stored else (f"{self._secret()}: the Salesforce login will be asked for",)
 
     def _pools(self) -> list[dict[str, Any]]:
@@ -257,7 +267,7 @@ def deploy(options: Options, console: Console, *, only_plan: bool = False) -> No
     bundle = deployment.build()
     with ExitStack() as undo:
         plan = deployment.plan(bundle)
-        undo.callback(deployment.discard, plan)
+        undo.callback(deployment.discard, plan.change_sets)
         show_plan(console, plan)
         if only_plan:
             return
@@ -285,8 +295,8 @@ def _own_network(values: Mapping[str, str]) -> bool:
     if len(subnets) != 2 or not values.get("SecurityGroupIds"):
         raise DeployFailed(
             f"{len(subnets)} subnets are given{'' if values.get('SecurityGroupIds') else ', and no SecurityGroupIds'}.",
-            "MWAA takes two private subnets in two zones: SubnetIds=subnet-a,subnet-b, and SecurityGroupIds. Give both, or "
-            "neither: then a network is made.",
+            "MWAA takes two private subnets in two zones: SubnetIds=subnet-a,subnet-b, and SecurityGroupIds. Give "
+            "both, or neither: then a network is made.",
         )
     return True
 

@@ -15,6 +15,7 @@ FORBIDDEN = {
     "dags": {"local", "include", "tests", "airflow", "cosmos"},
     "deploy": {"airflow", "cosmos", "salesforce_history", "local", "dags", "plugins", "tests", "duckdb"},
     "local": {"dags", "tests"},
+    "deploy": {"airflow", "cosmos", "salesforce_history", "local", "dags", "plugins", "tests", "duckdb"},
 }
 
 

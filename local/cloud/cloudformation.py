@@ -44,10 +44,12 @@ def _serve_mwaa() -> None:
 
 
 def _control(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
-    """What is to go wrong: {"stacks": {name: status}, "environments": {name: {…}}, …the rest goes to FAULTS}."""
+    """What is to go wrong: {"stacks": {name: status}, "environments": {name: {…}}, "empty": none of them, …}."""
     from moto.cloudformation.models import cloudformation_backends
 
     wanted = json.loads(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))
+    if wanted.pop("empty", False):
+        mwaa.ENVIRONMENTS.clear()
     for stack in cloudformation_backends["123456789012"]["us-east-1"].stacks.values():
         stack.status = wanted.get("stacks", {}).get(stack.name, stack.status)
     for name, faults in wanted.get("environments", {}).items():
@@ -119,14 +121,13 @@ def _make_change_sets_whole() -> None:
                 changes.append(change)
         return changes
 
-    def execute_change_set(self: CloudFormationBackend, change_set_name: str, stack_name: str | None = None) -> None:
-        change_set = self.describe_change_set(change_set_name)
-        assert change_set is not None
+    def execute_change_set(self: CloudFormationBackend, change_set_name: str, stack_name: str | None = None) -> None:  # noqa: ARG001 moto's
+        change_set: Any = self.describe_change_set(change_set_name)
         change_set.execution_status = "EXECUTE_IN_PROGRESS"
         change_set.stack.status = f"{change_set.change_set_type}_IN_PROGRESS"
         threading.Thread(target=_execute, args=(change_set,), daemon=True).start()
 
-    CloudFormationBackend.create_change_set = create_change_set  # type: ignore[method-assign, assignment]
+    CloudFormationBackend.create_change_set = create_change_set  # type: ignore[method-assign]
     CloudFormationBackend.execute_change_set = execute_change_set  # type: ignore[method-assign]
     ChangeSet.diff = diff  # type: ignore[method-assign]
 

@@ -91,7 +91,9 @@ class Environment:
                 return self._dag(method, dag, rest, body, query)
         return 404, {"detail": f"{method} {path} was not found"}
 
-    def _dag(self, method: str, dag: str, rest: list[str], body: Mapping[str, Any], query: Mapping[str, Any]) -> Reply:
+    def _dag(  # noqa: PLR0911 one a route
+        self, method: str, dag: str, rest: list[str], body: Mapping[str, Any], query: Mapping[str, Any]
+    ) -> Reply:
         runs = self.runs.setdefault(dag, {})
         match method, rest:
             case "GET", []:

@@ -1,0 +1,222 @@
+"""`python -m deploy up` and `plan`, against a simulated AWS, as a process."""
+
+from __future__ import annotations
+
+import json
+import signal
+from typing import Any
+
+from tests.deploy.conftest import LOGIN, Scene
+
+SCRIPTS = "lumata-lakehouse-development-scripts"
+SECRET = "salesforce/development/credentials"
+AIRFLOW = "sf-history-development-airflow"
+FOUNDATION = "sf-history-development-foundation"
+NETWORK = "sf-history-development-network"
+
+
+def stacks(scene: Scene) -> dict[str, str]:
+    found = scene.client("cloudformation").describe_stacks()["Stacks"]
+    return {stack["StackName"]: stack["StackStatus"] for stack in found}
+
+
+def environment(scene: Scene) -> dict[str, Any]:
+    found: dict[str, Any] = scene.client("cloudformation").describe_stack_resources(StackName=AIRFLOW)
+    return {item["LogicalResourceId"]: item for item in found["StackResources"]}
+
+
+def secret(scene: Scene) -> Any:
+    return json.loads(scene.client("secretsmanager").get_secret_value(SecretId=SECRET)["SecretString"])
+
+
+def keys(scene: Scene) -> set[str]:
+    return {item["Key"] for item in scene.client("s3").list_objects_v2(Bucket=SCRIPTS)["Contents"]}
+
+
+def test_a_plan_shows_everything_and_changes_nothing(scene: Scene) -> None:
+    done = scene.run("plan")
+    assert done.code == 0, done.text
+    assert "development in account 123456789012, us-east-1, as arn:aws:" in done.text
+    for expected in ("RawBucket", "AWS::MWAA::Environment", "5 files to upload", "Salesforce login will be asked for"):
+        assert expected in done.text
+    assert stacks(scene) == {}
+    assert scene.client("s3").list_buckets()["Buckets"] == []
+
+
+def test_from_nothing_to_a_run_and_then_nothing_to_change(scene: Scene) -> None:
+    first = scene.run("up", "--yes", "--credentials", str(scene.login))
+    assert first.code == 0, first.text
+    for expected in (
+        "✓ RawBucket",
+        "the Salesforce login is stored in salesforce/development/credentials",
+        "5 files uploaded, 0 removed",
+        "pool salesforce made, 2 slots",
+        "pool athena made, 4 slots",
+        "sf_user_pipeline is switched on",
+        "✓ publish_metrics",
+        "https://sf-history-development.c2.us-east-1.airflow.amazonaws.com/dags/sf_user_pipeline/runs/deploy__",
+        "✓ development is deployed",
+    ):
+        assert expected in first.text
+    assert set(stacks(scene).values()) == {"CREATE_COMPLETE"}
+    assert secret(scene) == LOGIN
+    objects = {key: scene.client("s3").head_object(Bucket=SCRIPTS, Key=key) for key in keys(scene)}
+    assert objects.keys() == {
+        "dags/include/objects/user.yml",
+        "dags/sf_object_pipelines.py",
+        "plugins.zip",
+        "requirements.txt",
+        "startup.sh",
+    }
+    assert all(head["VersionId"] for head in objects.values())
+
+    second = scene.run("up")
+    assert second.code == 0, second.text
+    assert "development: nothing to change" in second.text
+    assert "triggered" not in second.text
+    after = {key: scene.client("s3").head_object(Bucket=SCRIPTS, Key=key)["VersionId"] for key in keys(scene)}
+    assert after == {key: head["VersionId"] for key, head in objects.items()}, "what is the same is not uploaded again"
+
+
+def test_only_what_changed_is_uploaded_and_only_then_airflow_is_updated(deployed: Scene) -> None:
+    (deployed.bundle / "dags" / "sf_object_pipelines.py").write_text("second\n", encoding="utf-8")
+    (deployed.bundle / "dags" / "include" / "objects" / "account.yml").write_text("new\n", encoding="utf-8")
+    done = deployed.run("up", "--yes")
+    assert "2 files to upload, 0 to remove, 4 as they are" in done.text, done.text
+    assert f"{AIRFLOW}: nothing to change" in done.text
+    assert stacks(deployed)[AIRFLOW] == "CREATE_COMPLETE", "a DAG file needs no update of the environment"
+    assert "triggered" in done.text
+
+    (deployed.bundle / "startup.sh").write_text("second\n", encoding="utf-8")
+    (deployed.bundle / "dags" / "include" / "objects" / "account.yml").unlink()
+    done = deployed.run("up", "--yes")
+    assert "1 files to upload, 1 to remove, 4 as they are" in done.text, done.text
+    assert "1 to modify" in done.text
+    assert stacks(deployed)[AIRFLOW] == "UPDATE_COMPLETE"
+    assert "dags/include/objects/account.yml" not in keys(deployed)
+    version = deployed.client("s3").head_object(Bucket=SCRIPTS, Key="startup.sh")["VersionId"]
+    parameters = deployed.client("cloudformation").describe_stacks(StackName=AIRFLOW)["Stacks"][0]["Parameters"]
+    assert {"ParameterKey": "StartupVersion", "ParameterValue": version} in parameters
+
+
+def test_who_says_no_changes_nothing(scene: Scene) -> None:
+    done = scene.at_terminal("up", answers=[("Type yes:", "y")])
+    assert done.code == 1
+    assert "nothing was changed." in done.text
+    assert stacks(scene) == {}
+
+
+def test_a_login_is_asked_for_without_an_echo(scene: Scene) -> None:
+    done = scene.at_terminal(
+        "up",
+        answers=[
+            ("Apply this to development (account 123456789012, us-east-1)? Type yes:", "yes"),
+            ("[1]:", "2"),
+            ("username:", "ada@example.com"),
+            ("password:", "planted-password"),
+            ("security token:", "planted-token"),
+            ("[login]:", ""),
+        ],
+    )
+    assert done.code == 0, done.text
+    assert "ada@example.com" in done.text, "what is no secret is shown"
+    assert secret(scene) == {**LOGIN, "domain": "login"}
+
+
+def test_client_credentials_are_asked_for(scene: Scene) -> None:
+    done = scene.at_terminal(
+        "up",
+        answers=[
+            ("Type yes:", "yes"),
+            ("[1]:", ""),
+            ("consumer key:", "planted-secret-key"),
+            ("consumer secret:", "planted-secret"),
+            ("salesforce.com):", "acme.my.salesforce.com"),
+        ],
+    )
+    assert done.code == 0, done.text
+    assert secret(scene)["consumer_secret"] == "planted-secret"
+
+
+def test_nobody_is_asked_where_nobody_sits(scene: Scene) -> None:
+    done = scene.run("up")
+    assert done.code == 1
+    assert "no terminal" in done.text
+    assert "YES=1" in done.text
+    assert stacks(scene) == {}
+
+
+def test_without_a_login_nothing_begins(scene: Scene) -> None:
+    done = scene.run("up", "--yes")
+    assert done.code == 1
+    assert "development has no Salesforce login yet" in done.text
+    assert "CREDENTIALS=file" in done.text
+    assert stacks(scene) == {}
+
+
+def test_a_file_that_others_can_read_is_refused(scene: Scene) -> None:
+    scene.login.chmod(0o644)
+    done = scene.run("up", "--yes", "--credentials", str(scene.login))
+    assert done.code == 1
+    assert "can be read by others (mode 0644)" in done.text
+    assert f"chmod 600 {scene.login}" in done.text
+    assert stacks(scene) == {}
+
+
+def test_a_file_of_another_shape_is_refused_without_a_word_of_it(scene: Scene) -> None:
+    scene.login.write_text(json.dumps({"username": "x", "password": "planted-password"}), encoding="utf-8")
+    done = scene.run("up", "--yes", "--credentials", str(scene.login))
+    assert done.code == 1
+    assert f"the file {scene.login} lacks the keys 'security_token', 'domain'" in done.text
+    assert stacks(scene) == {}
+
+
+def test_a_killed_deployment_is_taken_up_where_it_ended(scene: Scene) -> None:
+    scene.faults(stack_seconds=5)
+    process = scene.start("up", "--yes", "--credentials", str(scene.login))
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "CREATE_IN_PROGRESS" in line:
+            break
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    assert stacks(scene)[FOUNDATION] == "CREATE_IN_PROGRESS"
+    scene.faults()
+    done = scene.run("up", "--yes", "--credentials", str(scene.login))
+    assert done.code == 0, done.text
+    assert f"{FOUNDATION} is CREATE_IN_PROGRESS: an earlier deploy, or somebody else, is at it." in done.text
+    assert f"{FOUNDATION}: nothing to change" in done.text
+    assert set(stacks(scene).values()) == {"CREATE_COMPLETE"}
+
+
+def test_ctrl_c_says_how_to_go_on(scene: Scene) -> None:
+    scene.faults(stack_seconds=60)
+    process = scene.start("up", "--yes", "--credentials", str(scene.login))
+    assert process.stdout is not None
+    seen = ""
+    for line in process.stdout:
+        seen += line
+        if "CREATE_IN_PROGRESS" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    seen += process.stdout.read()
+    assert process.wait() == 130
+    process.stdout.close()
+    scene.outputs.append(seen)
+    assert "Run the same command again" in seen
+    assert "Traceback" not in seen
+
+
+def test_a_run_that_is_still_going_on_is_waited_for(deployed: Scene) -> None:
+    (deployed.bundle / "startup.sh").write_text("second\n", encoding="utf-8")
+    deployed.client("mwaa").invoke_rest_api(
+        Name="sf-history-development",
+        Method="POST",
+        Path="/dags/sf_user_pipeline/dagRuns",
+        Body={"dag_run_id": "deploy__earlier", "logical_date": None},
+    )
+    done = deployed.run("up", "--yes")
+    assert done.code == 0, done.text
+    assert "deploy__earlier is still going on" in done.text
+    assert "triggered" not in done.text

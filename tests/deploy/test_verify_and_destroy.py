@@ -1,0 +1,195 @@
+"""`deploy verify` on a live environment, whole and with one thing broken at a time; `deploy destroy`."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from pyiceberg.catalog import Catalog
+from rich.console import Console
+
+from deploy.account import Account, whoami
+from deploy.lake import open_lake
+from deploy.names import Names
+from deploy.verify import verify
+from include.config.environment import current_environment
+from include.config.object_file import read_object_files
+from include.lake.names import RawTables
+from include.lake.tables import ensure_tables, source_columns
+from include.lake.watermark import WATERMARK, written
+from tests.deploy.conftest import PLANTED, Scene
+
+NAMES = Names.of("development")
+USER = next(each for each in read_object_files().values() if each.object == "User")
+TABLES = RawTables.of(USER, current_environment({"SF_HISTORY_ENV": "development"}))
+T0, T1 = datetime(2026, 1, 5, 1), datetime(2026, 1, 5, 7)
+ANN, BEN = "0050000000000001AAA", "0050000000000002AAA"
+VERSIONS = [(ANN, T0, T1, False), (ANN, T1, None, True), (BEN, T0, None, True)]
+DIMENSION = pa.schema(
+    [
+        ("user_id", pa.string()),
+        ("effective_from", pa.timestamp("us")),
+        ("effective_to", pa.timestamp("us")),
+        ("is_current", pa.bool_()),
+    ]
+)
+Version = tuple[str, datetime, datetime | None, bool]
+
+
+@pytest.fixture
+def account(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Account:
+    for name, value in scene.aws.variables().items():
+        monkeypatch.setenv(name, value)
+    return whoami()
+
+
+@pytest.fixture
+def lake(deployed: Scene, account: Account) -> Catalog:
+    """Two users, three versions, in a deployed environment that somebody listens to."""
+    catalog = open_lake(account, NAMES)
+    ensure_tables(catalog, USER, current_environment({"SF_HISTORY_ENV": "development"}), source_columns(USER, []))
+    mirror = catalog.load_table(TABLES.mirror)
+    rows = pa.Table.from_pylist(
+        [{"id": ANN, "isdeleted": False}, {"id": BEN, "isdeleted": False}], schema=mirror.schema().as_arrow()
+    )
+    mirror.append(rows)
+    remember(catalog, datetime.now(UTC) - timedelta(hours=1))
+    publish(catalog, VERSIONS)
+    topic = f"arn:aws:sns:us-east-1:123456789012:{NAMES.topic}"
+    deployed.client("sns").subscribe(TopicArn=topic, Protocol="email", Endpoint="oncall@example.com")
+    return catalog
+
+
+def remember(catalog: Catalog, watermark: datetime) -> None:
+    with catalog.load_table(TABLES.mirror).transaction() as changed:
+        changed.set_properties({WATERMARK: written(watermark)})
+
+
+def publish(catalog: Catalog, versions: list[Version]) -> None:
+    rows = pa.Table.from_pylist([dict(zip(DIMENSION.names, row, strict=True)) for row in versions], schema=DIMENSION)
+    catalog.create_table_if_not_exists(TABLES.dimension, schema=DIMENSION).overwrite(rows)
+
+
+def verified() -> tuple[bool, str]:
+    text = io.StringIO()
+    options: dict[str, Any] = {"region": None, "prefix": None, "templates": None, "salesforce": False}
+    passed = verify(Console(file=text, width=160, highlight=False), environment="development", **options)
+    assert not [secret for secret in PLANTED if secret in text.getvalue()]
+    return passed, text.getvalue()
+
+
+def test_whole_and_with_one_thing_broken_at_a_time(deployed: Scene, lake: Catalog) -> None:
+    passed, said = verified()
+    assert passed, said
+    for expected in ("mirror = current versions", "2 = 2", "2 current versions of 2 records", "3 versions, 0 wrong"):
+        assert expected in said
+    assert deployed.run("verify").code == 0
+
+    def history(versions: list[Version]) -> Callable[[], None]:
+        return lambda: publish(lake, versions)
+
+    def alarm() -> None:
+        client = deployed.client("cloudwatch")
+        client.set_alarm_state(
+            AlarmName="sf-history-development-User-Freshness", StateValue="ALARM", StateReason="a test"
+        )
+
+    def environment(**faults: Any) -> Callable[[], None]:
+        return lambda: deployed.faults(environments={"sf-history-development": faults})
+
+    def stack(status: str) -> Callable[[], None]:
+        return lambda: deployed.faults(stacks={"sf-history-development-airflow": status})
+
+    def calm() -> None:
+        client = deployed.client("cloudwatch")
+        client.set_alarm_state(AlarmName="sf-history-development-User-Freshness", StateValue="OK", StateReason="a test")
+
+    broken: list[tuple[str, Callable[[], None], Callable[[], None]]] = [
+        ("mirror = current versions", history(VERSIONS[:2]), history(VERSIONS)),
+        ("one current version each", history([*VERSIONS[1:], (ANN, T0, None, True)]), history(VERSIONS)),
+        ("3 versions, 1 wrong", history([(ANN, T0, T0, False), *VERSIONS[1:]]), history(VERSIONS)),
+        (
+            "User: freshness",
+            lambda: remember(lake, datetime.now(UTC) - timedelta(hours=13)),
+            lambda: remember(lake, datetime.now(UTC)),
+        ),
+        ("sf-history-development-User-Freshness: docs/runbook.md", alarm, calm),
+        (
+            "MWAA environment sf-history-development: The log groups",
+            environment(status="UNAVAILABLE"),
+            environment(status="AVAILABLE"),
+        ),
+        ("DAG files: dags: NameError: x", environment(import_errors=["…\nNameError: x"]), environment()),
+        ("stack sf-history-development-airflow", stack("UPDATE_ROLLBACK_FAILED"), stack("UPDATE_COMPLETE")),
+    ]
+    for expected, breaks, mends in broken:
+        breaks()
+        passed, said = verified()
+        assert not passed, f"{expected} was not noticed:\n{said}"
+        assert expected in said
+        assert "✗" in said
+        mends()
+    passed, said = verified()
+    assert passed, said
+    deployed.client("secretsmanager").put_secret_value(SecretId=NAMES.secret, SecretString="planted-secret")
+    passed, said = verified()
+    assert not passed
+    assert f"nothing usable under {NAMES.secret}" in said
+    assert deployed.run("verify").code == 1
+
+
+def kept(scene: Scene) -> tuple[int, int, int, bool]:
+    """Buckets, databases, secrets, and whether Airflow is there."""
+    found = scene.client("cloudformation").describe_stacks()["Stacks"]
+    return (
+        len(scene.client("s3").list_buckets()["Buckets"]),
+        len(scene.client("glue").get_databases()["DatabaseList"]),
+        len(scene.client("secretsmanager").list_secrets()["SecretList"]),
+        any(stack["StackName"] == NAMES.airflow for stack in found),
+    )
+
+
+def test_data_goes_only_if_that_is_said_twice(deployed: Scene, lake: Catalog) -> None:
+    assert lake.table_exists(TABLES.mirror)
+    assert kept(deployed) == (4, 3, 1, True)
+    for arguments, says in (
+        ([], "there is no terminal to ask"),
+        (["--drop-data"], "--drop-data --really development"),
+        (["--drop-data", "--yes"], "--drop-data --really development"),
+        (["--drop-data", "--really", "production"], "--really says 'production', but the environment is development"),
+    ):
+        done = deployed.run("destroy", *arguments)
+        assert done.code == 1
+        assert says in done.text
+        assert kept(deployed) == (4, 3, 1, True)
+    done = deployed.at_terminal("destroy", "--drop-data", answers=[("to drop its data:", "yes")])
+    assert done.code == 1
+    assert "that was not its name" in done.text
+    assert kept(deployed) == (4, 3, 1, True)
+
+    done = deployed.run("destroy", "--yes")
+    assert done.code == 0, done.text
+    for expected in (
+        "delete stack sf-history-development-airflow",
+        "delete stack sf-history-development-network",
+        "keep bucket s3://lumata-lakehouse-development-raw",
+        "keep Glue database sf_raw_development",
+        "keep secret salesforce/development/credentials",
+        "keep KMS key arn:aws:kms:",
+    ):
+        assert expected in done.text
+    assert kept(deployed) == (4, 3, 1, False)
+    assert lake.table_exists(TABLES.mirror)
+    assert "nothing to delete" in deployed.run("destroy").text
+
+    done = deployed.at_terminal("destroy", "--drop-data", answers=[("to drop its data:", "development")])
+    assert done.code == 0, done.text
+    assert "everything is deleted" in done.text
+    assert kept(deployed) == (0, 0, 0, False)
+    kms = deployed.client("kms")
+    states = {kms.describe_key(KeyId=key["KeyId"])["KeyMetadata"]["KeyState"] for key in kms.list_keys()["Keys"]}
+    assert states == {"PendingDeletion"}
