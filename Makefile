@@ -130,6 +130,10 @@ verify: $(READY) ## check a live environment end to end (ENV=development ARGS=--
 ddl: $(READY) $(MANIFEST) ## the DDL of every table, as Athena spells it (ENV=development)
 	@$(DEPLOY) ddl --environment "$(if $(ENV),$(ENV),development)" $(ARGS)
 
+.PHONY: trino
+trino: $(READY) ## a real Trino over Glue and S3 on loopback, until Ctrl-C; fetched the first time (PORT=8085)
+	@$(BIN)/python -m local.cloud up $(if $(PORT),--port "$$PORT")
+
 .PHONY: test
 test: $(READY) $(MANIFEST) ## every test (ARGS="-k name" for some)
 ifneq ($(ARGS),)

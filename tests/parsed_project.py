@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -17,16 +18,28 @@ def parse_project(tmp_path_factory: pytest.TempPathFactory, project: Path = PROJ
     :param tmp_path_factory: pytest's.
     :param project: the dbt project's folder.
     """
+    return parse(tmp_path_factory.mktemp("parse"), project, target="local", variables={})
+
+
+def parse(folder: Path, project: Path, *, target: str, variables: Mapping[str, str]) -> Manifest:
+    """Parse the project, away from its own target folder.
+
+    :param folder: for dbt's files.
+    :param project: the dbt project's folder.
+    :param target: of dbt/profiles.yml.
+    :param variables: environment variables.
+    """
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SF_HISTORY_LAKE", str(tmp_path_factory.mktemp("parse")))
+        for name, value in {"SF_HISTORY_LAKE": str(folder), **variables}.items():
+            patch.setenv(name, value)
         result = dbtRunner().invoke(
             [
                 "parse",
                 "--project-dir", str(project),
                 "--profiles-dir", str(project),
-                "--target", "local",
-                "--target-path", str(tmp_path_factory.mktemp("target")),
-                "--log-path", str(tmp_path_factory.mktemp("logs")),
+                "--target", target,
+                "--target-path", str(folder / "target"),
+                "--log-path", str(folder / "logs"),
                 "--quiet",
             ]
         )  # fmt: skip

@@ -54,6 +54,8 @@ class Aws:
             "type": "glue",
             "glue.endpoint": self.endpoint,
             "glue.region": REGION,
+            "glue.access-key-id": keys["AWS_ACCESS_KEY_ID"],
+            "glue.secret-access-key": keys["AWS_SECRET_ACCESS_KEY"],
             "s3.endpoint": self.endpoint,
             "s3.region": REGION,
             "s3.access-key-id": keys["AWS_ACCESS_KEY_ID"],

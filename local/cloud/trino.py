@@ -9,13 +9,12 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import socket
 import subprocess
 import tarfile
 import tempfile
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +24,8 @@ import trino
 
 from local.cloud.aws import PROJECT, REGION, Aws
 from local.cloud.java import JavaMissing, java_home
+from local.cloud.leash import leashed
+from local.cloud.ports import free_port
 from local.exclusive import in_turn
 
 VERSION = "476"
@@ -75,9 +76,10 @@ def trino_missing() -> str | None:
     return None
 
 
-def fetch_trino() -> Path:
+def fetch_trino(tell: Callable[[str], None] = lambda _: None) -> Path:
     """The folder of the unpacked server, fetched the first time (540 MB). Two at once do it once.
 
+    :param tell: told what is being fetched.
     :raises TrinoMissing: when there is no `mvn`, or it could not fetch.
     """
     folder = engines_folder()
@@ -91,8 +93,9 @@ def fetch_trino() -> Path:
                 "Trino is fetched by Maven, and there is no mvn: on Debian and Ubuntu, apt install maven"
             )
         shutil.rmtree(home, ignore_errors=True)
-        _unpack(maven, _SERVER, folder)
-        _unpack(maven, _CONNECTOR, home / "plugin")
+        for artifact, place in ((_SERVER, folder), (_CONNECTOR, home / "plugin")):
+            tell(f"fetching {artifact} with Maven")
+            _unpack(maven, artifact, place)
         (home / ".complete").touch()
     return home
 
@@ -119,7 +122,7 @@ def _unpack(maven: str, artifact: str, folder: Path) -> None:
 
 @contextmanager
 def start_trino(aws: Aws, *, port: int = 0, memory: str = "1500M") -> Iterator[Trino]:
-    """Start a Trino, wait until it answers, and end it afterwards.
+    """Start a Trino, wait until it answers, and end it afterwards; it ends with its parent's death as well.
 
     :param aws: its Glue and S3.
     :param port: on 127.0.0.1; 0 for any.
@@ -129,26 +132,24 @@ def start_trino(aws: Aws, *, port: int = 0, memory: str = "1500M") -> Iterator[T
     """
     home, java = fetch_trino(), java_home(engines_folder())
     folder = Path(tempfile.mkdtemp(prefix="trino-"))
-    port = port or _free_port()
+    port = port or free_port()
     configure(folder, aws, port=port, memory=memory)
     with (folder / "server.log").open("wb") as log:
         server = subprocess.Popen(
-            [str(home / "bin" / "launcher"), "run", "--etc-dir", str(folder / "etc")],
-            env={**os.environ, "JAVA_HOME": str(java)},
+            leashed([str(home / "bin" / "launcher"), "run", "--etc-dir", str(folder / "etc")], folder=folder),
+            cwd=PROJECT,
+            env={**os.environ, "JAVA_HOME": str(java), "PYTHONPATH": str(PROJECT)},
+            stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,
-            start_new_session=True,
         )
     try:
         _await_answer(server, port, folder)
         yield Trino(port, folder)
     finally:
-        server.terminate()
-        try:
-            server.wait(30)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
+        if server.stdin:
+            server.stdin.close()
+        server.wait()
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -206,6 +207,8 @@ def configure(folder: Path, aws: Aws, *, port: int, memory: str) -> None:
         "-XX:+UseG1GC",
         "-XX:+ExitOnOutOfMemoryError",
         "-XX:ReservedCodeCacheSize=256M",
+        # The quick compiler alone: nothing runs here for so long that the thorough one would pay for itself.
+        "-XX:TieredStopAtLevel=1",
     )
     (folder / "etc" / "jvm.config").write_text("\n".join(options) + "\n", encoding="utf-8")
 
@@ -221,9 +224,3 @@ def _await_answer(server: subprocess.Popen[bytes], port: int, folder: Path) -> N
     end = (folder / "server.log").read_text(encoding="utf-8", errors="replace").strip()[-2000:]
     state = "ended at once" if server.poll() is not None else f"did not answer within {_START_SECONDS} s"
     raise TrinoMissing(f"Trino {VERSION} {state}. Its log ends so:\n{end}")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

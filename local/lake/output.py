@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO
 
-import duckdb
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -19,10 +18,21 @@ SHOWN_ROWS = 1000
 _BATCH = 10_000
 
 
-def write_rows(result: duckdb.DuckDBPyConnection, form: str, out: TextIO) -> None:
+class Result(Protocol):
+    """A statement that was executed: DuckDB's connection, or a cursor of any engine."""
+
+    @property
+    def description(self) -> Any:
+        """The columns; each begins with its name."""
+
+    def fetchmany(self, size: int, /) -> list[Any]:
+        """Some more rows."""
+
+
+def write_rows(result: Result, form: str, out: TextIO) -> None:
     """Write the rows of an executed query.
 
-    :param result: a connection that has executed a statement.
+    :param result: a statement that was executed.
     :param form: one of `FORMATS`.
     :param out: where to.
     """
@@ -35,12 +45,12 @@ def write_rows(result: duckdb.DuckDBPyConnection, form: str, out: TextIO) -> Non
         _write_table(columns, result, out)
 
 
-def _rows(result: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:
+def _rows(result: Result) -> Iterator[tuple[Any, ...]]:
     while batch := result.fetchmany(_BATCH):
         yield from batch
 
 
-def _write_csv(columns: Sequence[str], result: duckdb.DuckDBPyConnection, out: TextIO) -> None:
+def _write_csv(columns: Sequence[str], result: Result, out: TextIO) -> None:
     """RFC 4180 with the line ends of Unix tools. Null is empty, an empty string is quoted: they stay apart."""
     out.write(",".join(_field(name) for name in columns) + "\n")
     for row in _rows(result):
@@ -57,7 +67,7 @@ def _field(value: str | None) -> str:
     return value
 
 
-def _write_json(columns: Sequence[str], result: duckdb.DuckDBPyConnection, out: TextIO) -> None:
+def _write_json(columns: Sequence[str], result: Result, out: TextIO) -> None:
     separator = "["
     for row in _rows(result):
         values = {name: _plain(value) for name, value in zip(columns, row, strict=True)}
@@ -66,7 +76,7 @@ def _write_json(columns: Sequence[str], result: duckdb.DuckDBPyConnection, out: 
     out.write("[]\n" if separator == "[" else "\n]\n")
 
 
-def _write_table(columns: Sequence[str], result: duckdb.DuckDBPyConnection, out: TextIO) -> None:
+def _write_table(columns: Sequence[str], result: Result, out: TextIO) -> None:
     # Where output goes to a file or a pipe nothing says how wide it is.
     console = Console(file=out, width=None if out.isatty() else 200)
     table = Table()

@@ -12,6 +12,7 @@ from include.lake.absence import SuspiciousRead
 from local.faults.killing import AtCommit, Fate, strike
 from tests.crash.lives import live_build, write_parsed
 from tests.crash.scene import Toll
+from tests.engines.engines import duckdb_engine
 from tests.oracle.compare import differences, report
 from tests.oracle.histories import Generator
 from tests.oracle.history_model import dimension
@@ -44,7 +45,7 @@ class History:
 
     def __init__(self, root: Path, parsed: Path, seed: int) -> None:
         self._root, self._parsed = root, parsed
-        self.pipeline = Pipeline(root, USER, None)
+        self.pipeline = Pipeline(duckdb_engine(root), USER)
         self.oracle = Lake(USER)
         self._batches = iter(list(Generator(USER, seed=seed, records=RECORDS, runs=6).batches()))
 

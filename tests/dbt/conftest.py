@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import os
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 import yaml
-from dbt.cli.main import dbtRunner, dbtRunnerResult
+from dbt.cli.main import dbtRunnerResult
 from dbt.contracts.graph.manifest import Manifest
 from pyiceberg.catalog import Catalog
 from pyiceberg.io.pyarrow import schema_to_pyarrow
@@ -20,8 +20,7 @@ from pyiceberg.table import Table
 from pyiceberg.transforms import DayTransform
 from pyiceberg.types import IcebergType
 
-from local.lake.catalog import LakeFolder, lake_folder
-from tests.parsed_project import parse_project
+from tests.engines.engines import Engine, duckdb_engine, failures
 
 PROJECT = Path(__file__).resolve().parents[2]
 MOMENT = pa.timestamp("us", tz="UTC")
@@ -59,19 +58,21 @@ def moment(text: str) -> datetime:
 
 
 class HistoryLake:
-    """One lake of one test: log batches in, dbt over it, dimension out."""
+    """One lake of one test: log batches in, dbt over it, dimension out.
 
-    def __init__(self, folder: LakeFolder, target: Path, manifest: Manifest) -> None:
-        self.folder = folder
-        self.catalog: Catalog = folder.open_catalog()
-        self.parsed = manifest
+    :param engine: has the lake, empty, with the default names; runs dbt.
+    :param spared: what `history` leaves out besides, in dbt's words.
+    """
+
+    def __init__(self, engine: Engine, *, spared: Sequence[str] = ()) -> None:
+        self._spared = spared
+        self.catalog: Catalog = engine.catalog
         self.fields = {noun: dict(fields) for noun, fields in FIELDS.items()}
-        self._target = target
+        self._engine = engine
         self._project = PROJECT / "dbt"
-        self._runner = dbtRunner(manifest=manifest)
         self._batches = itertools.count(1)
         for namespace in ("sf_raw", "sf_curated"):
-            self.catalog.create_namespace(namespace)
+            self.catalog.create_namespace_if_not_exists(namespace)
         for noun, fields in FIELDS.items():
             self.catalog.create_table(f"sf_raw.sf_{noun}", pa.schema({**fields, **TAIL}))
             log = self.catalog.create_table(f"sf_raw.sf_{noun}_changes", pa.schema({**fields, **TAIL, **LOG_TAIL}))
@@ -101,14 +102,17 @@ class HistoryLake:
                 ),
             )
 
-    def follow(self, project: Path, manifest: Manifest) -> None:
+    @property
+    def parsed(self) -> Manifest:
+        """The project that dbt runs."""
+        return self._engine.parsed(self._project)
+
+    def follow(self, project: Path) -> None:
         """Go on with another dbt project over the same lake.
 
         :param project: its folder.
-        :param manifest: the project, parsed.
         """
-        self._project, self.parsed = project, manifest
-        self._runner = dbtRunner(manifest=manifest)
+        self._project = project
 
     def add_field(self, name: str, kind: IcebergType, noun: str = "user") -> None:
         """Give mirror and log a column more, as the upsert does when the object file gains a field."""
@@ -164,23 +168,13 @@ class HistoryLake:
 
     def dbt(self, *arguments: str) -> dbtRunnerResult:
         """Run dbt in this process; the result says what failed."""
-        return self._runner.invoke(
-            [
-                *arguments,
-                "--project-dir", str(self._project),
-                "--profiles-dir", str(self._project),
-                "--target", "local",
-                "--target-path", str(self._target),
-                "--log-path", str(self._target / "logs"),
-                "--quiet",
-            ]
-        )  # fmt: skip
+        return self._engine.dbt(*arguments, project=self._project)
 
     def history(self, *flags: str, noun: str = "user") -> None:
         """Bring the dimension up to date, audited, without the snapshot; every node must succeed."""
         result = self.dbt(
             "build", "--select", f"tag:sf_{noun}", "--exclude", "resource_type:snapshot", "resource_type:unit_test",
-            "sf_raw.*", *flags,
+            "sf_raw.*", *self._spared, *flags,
         )  # fmt: skip
         assert result.success, failures(result)
 
@@ -199,17 +193,6 @@ class HistoryLake:
         return sorted((row["_extraction_run_id"], row["_extracted_at"], row["observations"]) for row in rows)
 
 
-def failures(result: dbtRunnerResult) -> list[str]:
-    """What failed in a dbt run, for an assertion's message."""
-    if result.exception:
-        return [str(result.exception)]
-    return [
-        f"{one.node.name}: {one.status}: {one.message}"
-        for one in result.result or []
-        if one.status not in ("success", "pass", "warn")
-    ]
-
-
 @pytest.fixture(scope="session")
 def project_variables() -> dict[str, Any]:
     """`vars` of dbt_project.yml."""
@@ -218,15 +201,11 @@ def project_variables() -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
-    """The project, parsed once for all tests."""
-    return parse_project(tmp_path_factory)
+    """The project as parsed for the laptop."""
+    return duckdb_engine(tmp_path_factory.mktemp("manifest")).parsed()
 
 
 @pytest.fixture
-def history_lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, manifest: Manifest) -> HistoryLake:
+def history_lake(tmp_path: Path) -> HistoryLake:
     """An empty lake with the raw tables of User and Account."""
-    for name in [name for name in os.environ if name.startswith("SF_HISTORY_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("SF_HISTORY_LAKE", str(tmp_path / "lake"))
-    monkeypatch.setenv("DBT_SEND_ANONYMOUS_USAGE_STATS", "false")
-    return HistoryLake(lake_folder(tmp_path / "lake"), tmp_path / "target", manifest)
+    return HistoryLake(duckdb_engine(tmp_path))

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from pyiceberg.types import StringType
 
-from tests.dbt.conftest import HistoryLake, failures
-from tests.parsed_project import PROJECT, parse_project
+from tests.dbt.conftest import HistoryLake
+from tests.engines.engines import failures
+from tests.parsed_project import PROJECT
 
 BEFORE = "audit_phase__c,createddate,division,id,isactive,isdeleted,lastmodifieddate,name,systemmodstamp"
 AFTER = f"{BEFORE},title"
@@ -48,11 +49,10 @@ def grown(tmp_path_factory: pytest.TempPathFactory) -> Change:
             "models/marts/_dim_sf_user.yml": (column, column.replace("audit_phase__c", "title", 1) + column),
         },
     )
-    manifest = parse_project(tmp_path_factory, project)
 
     def change(lake: HistoryLake) -> None:
         lake.add_field("title", StringType())
-        lake.follow(project, manifest)
+        lake.follow(project)
 
     return change
 
@@ -135,7 +135,7 @@ def test_any_other_on_schema_change_is_refused_before_the_dimension_is_touched(
         tmp_path_factory.mktemp(choice) / "dbt",
         {"models/marts/dim_sf_user_scd.sql": ("on_schema_change='append_new_columns'", f"on_schema_change='{choice}'")},
     )
-    lake.follow(project, parse_project(tmp_path_factory, project))
+    lake.follow(project)
     lake.log(lake.observation("005A", "2026-01-03", division="West"))
     result = lake.dbt("run", "--select", "tag:sf_user")
     assert not result.success

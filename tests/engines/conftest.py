@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from local.cloud.aws import Aws, start_aws
 from local.cloud.trino import Trino, start_trino, trino_missing
+from tests.engines.engines import Engine, trino_engine
 
 
 @pytest.fixture(scope="session")
@@ -23,3 +25,11 @@ def trino_server(aws: Aws) -> Iterator[Trino]:
         pytest.skip(missing)
     with start_trino(aws) as running:
         yield running
+
+
+@pytest.fixture
+def on_trino(trino_server: Trino, aws: Aws, tmp_path: Path) -> Engine:
+    """Trino over an empty lake that has the default names."""
+    engine = trino_engine(trino_server, aws, tmp_path)
+    engine.empty()
+    return engine

@@ -5,16 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from dbt.contracts.graph.manifest import Manifest
 
 from tests.oracle import rules
-from tests.parsed_project import parse_project
-
-
-@pytest.fixture(scope="session")
-def parsed(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
-    """The dbt project, parsed once for all tests."""
-    return parse_project(tmp_path_factory)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

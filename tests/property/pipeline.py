@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from dbt.artifacts.schemas.run import RunExecutionResult
-from dbt.cli.main import dbtRunner, dbtRunnerResult
-from dbt.contracts.graph.manifest import Manifest
 
-from include.config.environment import current_environment
 from include.config.object_file import read_object_files
 from include.lake.names import RawTables
 from include.lake.upsert import upsert
@@ -26,26 +21,27 @@ from include.staging.manifest import (
 )
 from include.staging.manifest import Window as PlannedWindow
 from include.staging.store import write_parquet
-from local.lake.catalog import lake_folder
+from tests.engines.engines import Engine, failures
 from tests.oracle.reads import Batch
 from tests.oracle.shapes import DATES, Row, Shape
 
-PROJECT = Path(__file__).resolve().parents[2]
 ORG = "00D000000000001AAA"
 _STATS = ExtractionStats.of_staged(0)
 
 
 class Pipeline:
-    """One lake of one object, from accepted rows to the dimension. SF_HISTORY_LAKE must be `root / "lake"`."""
+    """One lake of one object, from accepted rows to the dimension.
 
-    def __init__(self, root: Path, shape: Shape, parsed: Manifest) -> None:
-        self.shape, self._root = shape, root
+    :param engine: has the lake, and runs dbt.
+    :param shape: the object.
+    """
+
+    def __init__(self, engine: Engine, shape: Shape) -> None:
+        self.shape, self.engine = shape, engine
         self.object_file = read_object_files()[shape.noun]
-        self.environment = current_environment()
-        self.catalog = lake_folder(root / "lake").open_catalog()
+        self.environment, self.catalog = engine.environment, engine.catalog
         self.tables = RawTables.of(self.object_file, self.environment)
         self._staged = itertools.count(1)
-        self._dbt = dbtRunner(manifest=parsed)
 
     def deliver(self, batch: Batch) -> UpsertManifest:
         """Stage a batch's rows and upsert them."""
@@ -53,11 +49,11 @@ class Pipeline:
 
     def build(self, *flags: str) -> None:
         """Bring the dimension up to date, audited by the critical tests."""
-        result = self._invoke(
+        result = self.engine.dbt(
             "build", "--select", f"tag:sf_{self.shape.noun}",
             "--exclude", "resource_type:snapshot", "resource_type:unit_test", "sf_raw.*", *flags,
         )  # fmt: skip
-        assert result.success, _failures(result)
+        assert result.success, failures(result)
 
     def dimension(self) -> list[dict[str, Any]]:
         """Rows of the published dimension."""
@@ -79,24 +75,10 @@ class Pipeline:
         table.overwrite(pa.concat_tables([others, pa.Table.from_pylist(broken, rows.schema)]))
 
     def _rows(self, table: str) -> list[dict[str, Any]]:
-        return self.catalog.load_table(table).scan().to_arrow().to_pylist()
-
-    def _invoke(self, *arguments: str) -> dbtRunnerResult:
-        target = self._root / "target"
-        return self._dbt.invoke(
-            [
-                *arguments,
-                "--project-dir", str(PROJECT / "dbt"),
-                "--profiles-dir", str(PROJECT / "dbt"),
-                "--target", "local",
-                "--target-path", str(target),
-                "--log-path", str(target / "logs"),
-                "--quiet",
-            ]
-        )  # fmt: skip
+        return self.engine.rows(table).to_pylist()
 
     def _manifest(self, batch: Batch) -> ValidationManifest:
-        folder = self._root / "staging" / str(next(self._staged))
+        folder = self.engine.folder / "staging" / str(next(self._staged))
         columns = self.object_file.columns
         assert set(columns) == set(self.shape.columns)
         schema = pa.schema([(name, self._type(name)) for name in columns])
@@ -145,11 +127,3 @@ class Pipeline:
         return {"timestamptz": pa.timestamp("us", tz="UTC"), "boolean": pa.bool_(), "string": pa.string()}[
             self._kind(column)
         ]
-
-
-def _failures(result: dbtRunnerResult) -> list[str]:
-    if result.exception:
-        return [str(result.exception)]
-    assert isinstance(result.result, RunExecutionResult)
-    fine = ("success", "pass", "warn")
-    return [f"{one.node.name}: {one.status}: {one.message}" for one in result.result.results if one.status not in fine]

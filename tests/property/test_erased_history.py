@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from dbt.adapters.duckdb.connections import DuckDBConnectionManager
-from dbt.contracts.graph.manifest import Manifest
 from pyiceberg.manifest import ManifestContent
 from pyiceberg.table import Table
 
 from include.lake.erasure import erase
 from local.lake.catalog import lake_folder
 from local.lake.views import forget_intermediate_tables
+from tests.engines.engines import duckdb_engine
 from tests.include.lake.remains import remains
 from tests.oracle.compare import differences, report
 from tests.oracle.histories import Generator
@@ -25,13 +25,11 @@ from tests.property.pipeline import Pipeline
 
 
 @pytest.fixture
-def pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parsed: Manifest) -> Pipeline:
-    """A pipeline over an empty lake."""
-    for name in [name for name in os.environ if name.startswith("SF_HISTORY_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("SF_HISTORY_LAKE", str(tmp_path / "lake"))
-    monkeypatch.setenv("DBT_SEND_ANONYMOUS_USAGE_STATS", "false")
-    return Pipeline(tmp_path, USER, parsed)
+def pipeline(tmp_path: Path) -> Iterator[Pipeline]:
+    """A pipeline over an empty lake, whose variables everything here has."""
+    engine = duckdb_engine(tmp_path)
+    with engine.environment_variables():
+        yield Pipeline(engine, USER)
 
 
 def position_deletes(table: Table) -> int:
@@ -42,7 +40,7 @@ def position_deletes(table: Table) -> int:
 
 def build(pipeline: Pipeline, *flags: str) -> None:
     pipeline.build(*flags)
-    assert pipeline._invoke("snapshot", "--select", "sf_user_snapshot").success
+    assert pipeline.engine.dbt("snapshot", "--select", "sf_user_snapshot").success
 
 
 def test_the_history_is_the_oracles_without_the_erased(pipeline: Pipeline, tmp_path: Path) -> None:

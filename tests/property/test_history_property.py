@@ -11,9 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from dbt.contracts.graph.manifest import Manifest
 
 from include.lake.absence import SuspiciousRead
+from tests.engines.engines import duckdb_engine
 from tests.oracle import rules
 from tests.oracle.compare import differences, mirror_differences, report
 from tests.oracle.histories import Generator, cut
@@ -39,13 +39,9 @@ def seeds() -> list[int]:
 
 
 @pytest.fixture
-def make_pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parsed: Manifest) -> MakePipeline:
+def make_pipeline(tmp_path: Path) -> MakePipeline:
     """Makes a pipeline over an empty lake."""
-    for name in [name for name in os.environ if name.startswith("SF_HISTORY_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("SF_HISTORY_LAKE", str(tmp_path / "lake"))
-    monkeypatch.setenv("DBT_SEND_ANONYMOUS_USAGE_STATS", "false")
-    return lambda shape: Pipeline(tmp_path, shape, parsed)
+    return lambda shape: Pipeline(duckdb_engine(tmp_path), shape)
 
 
 def deliver(pipeline: Pipeline, lake: Lake, batch: Batch) -> None:

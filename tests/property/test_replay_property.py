@@ -16,7 +16,6 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from dbt.contracts.graph.manifest import Manifest
 
 from include.flow import Flow
 from include.quality.quarantine import write_quarantine
@@ -24,6 +23,7 @@ from include.quality.quarantine_table import Origin
 from include.quality.rules import record_json
 from include.quality.validation import REJECT_SCHEMA
 from include.staging.store import write_parquet
+from tests.engines.engines import duckdb_engine
 from tests.oracle.compare import differences, mirror_differences, report
 from tests.oracle.histories import Generator
 from tests.oracle.history_model import dimension
@@ -39,9 +39,10 @@ NOW = datetime(2026, 2, 1, tzinfo=UTC)
 class Refusing:
     """A pipeline whose rules refuse a tenth of what it reads, and are relaxed whenever it replays."""
 
-    def __init__(self, root: Path, shape: Shape, parsed: Manifest, *, seed: int) -> None:
-        self.pipeline = Pipeline(root, shape, parsed)
-        self.shape, self._root, self._chance = shape, root, random.Random(seed)
+    def __init__(self, pipeline: Pipeline, *, seed: int) -> None:
+        self.pipeline, self._chance = pipeline, random.Random(seed)
+        self._rejects = pipeline.engine.folder / "rejects"
+        self._rejects.mkdir()
         self.refused = self.replayed = self.logged = 0
         self._runs: set[str] = set()
 
@@ -75,7 +76,7 @@ class Refusing:
             {"id": row["id"], "record": record_json(row, columns), "reasons": "refused by the rules of that day"}
             for row in refused
         ]
-        folder = self._root / "rejects" / str(len(list((self._root / "rejects").glob("*"))))
+        folder = self._rejects / str(len(list(self._rejects.glob("*"))))
         files = write_parquet(str(folder), [pa.Table.from_pylist(rows, REJECT_SCHEMA)], REJECT_SCHEMA, "rejects")
         read = {name for name in columns if name not in batch.unread}
         origin = Origin(
@@ -111,15 +112,8 @@ def deliveries(shape: Shape, seed: int) -> Iterator[Batch]:
 
 
 @pytest.mark.parametrize("shape", [USER, ACCOUNT], ids=lambda shape: shape.noun)
-def test_replayed_records_become_the_oracles_dimension(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parsed: Manifest, shape: Shape
-) -> None:
-    for name in [name for name in os.environ if name.startswith("SF_HISTORY_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("SF_HISTORY_LAKE", str(tmp_path / "lake"))
-    monkeypatch.setenv("DBT_SEND_ANONYMOUS_USAGE_STATS", "false")
-    lake, refusing = Lake(shape), Refusing(tmp_path, shape, parsed, seed=1)
-    (tmp_path / "rejects").mkdir()
+def test_replayed_records_become_the_oracles_dimension(tmp_path: Path, shape: Shape) -> None:
+    lake, refusing = Lake(shape), Refusing(Pipeline(duckdb_engine(tmp_path), shape), seed=1)
     for number, batch in enumerate(deliveries(shape, seed=1)):
         lake.deliver(batch)
         refusing.deliver(batch)

@@ -50,15 +50,18 @@
     {{ return(adapter.dispatch('from_epoch_micros', 'sf_history')(expression)) }}
 {%- endmacro %}
 
-{#- No interval of Trino is finer than a millisecond, so the fraction is put behind the second as text. mod() keeps the
-    sign of its first argument, hence the second one: microseconds before 1970 count from the second below. -#}
+{#- No interval of Trino is finer than a millisecond, so the fraction is put behind the second as text. It adds no more
+    than 2^31 of anything, which in seconds is January 2038; hence days first. mod() keeps the sign of its first argument,
+    hence the second one: microseconds before 1970 count from the second below. -#}
 {% macro default__from_epoch_micros(expression) -%}
     {%- set fraction -%} mod(mod({{ expression }}, 1000000) + 1000000, 1000000) {%- endset -%}
+    {%- set seconds -%} ({{ expression }} - {{ fraction }}) / 1000000 {%- endset -%}
     cast(
         substr(
             cast(
                 date_add(
-                    'second', ({{ expression }} - {{ fraction }}) / 1000000, cast('1970-01-01 00:00:00' as timestamp(6))
+                    'second', mod({{ seconds }}, 86400),
+                    date_add('day', ({{ seconds }}) / 86400, cast('1970-01-01 00:00:00' as timestamp(6)))
                 ) as varchar
             ), 1, 19
         ) || '.' || lpad(cast({{ fraction }} as varchar), 6, '0') as timestamp(6)

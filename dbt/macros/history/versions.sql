@@ -82,6 +82,13 @@ openings as (
 
 {{ scd2_effective_from(id, 'openings') }},
 
+intervals as (
+    select
+        *,
+        lead(effective_micros) over (partition by {{ id }} order by version_number) as next_micros
+    from effective
+),
+
 -- Type 1: what a version says is what was known at its last observation.
 closings as (
     select
@@ -102,16 +109,13 @@ versions as (
     select
         closings.*,
         openings.update_date,
-        {{ from_epoch_micros('effective.effective_micros') }} as effective_from,
-        {{ from_epoch_micros(
-            'lead(effective.effective_micros) over (partition by effective.' ~ id
-            ~ ' order by effective.version_number)'
-        ) }} as effective_to
+        {{ from_epoch_micros('intervals.effective_micros') }} as effective_from,
+        {{ from_epoch_micros('intervals.next_micros') }} as effective_to
     from closings
     inner join openings
         on closings.{{ id }} = openings.{{ id }} and closings.version_number = openings.version_number
-    inner join effective
-        on closings.{{ id }} = effective.{{ id }} and closings.version_number = effective.version_number
+    inner join intervals
+        on closings.{{ id }} = intervals.{{ id }} and closings.version_number = intervals.version_number
 ),
 
 identified as (
