@@ -151,6 +151,10 @@ test-trino: $(READY) $(MANIFEST) ## the tests on a real Trino, which Maven fetch
 test-athena: $(READY) $(MANIFEST) ## the tests of dbt-athena and the whole DAG, against Athena's API over that Trino
 	@$(BIN)/python -m pytest -m athena $(ARGS)
 
+.PHONY: compare-engines
+compare-engines: $(READY) $(MANIFEST) ## the dimension after a scenario on DuckDB, Trino and Athena: the same rows? (SCENARIO=path)
+	@$(BIN)/python -m tests.engines.compare $(if $(SCENARIO),--scenario "$$SCENARIO")
+
 .PHONY: faults
 faults: $(READY) ## every way in which Salesforce can fail, against what a calm run leaves (ONLY=text for some)
 	@$(BIN)/python -m local.faults $(if $(ONLY),--only "$$ONLY")

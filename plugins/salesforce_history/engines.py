@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 #: How often Athena is asked to go on; it removes some thousand files, or a hundred partitions, a time.
 _MOST_ROUNDS = 100
 _POLL_SECONDS = 5
+_LONGEST_SECONDS = 4 * 60 * 60
 
 
 class UpkeepRefused(RuntimeError):
@@ -87,7 +88,9 @@ def ask_athena(hook: AthenaHook, statement: str, identifier: str, environment: E
             result_configuration=results,
             workgroup=environment.athena_workgroup,
         )
-        if hook.poll_query_status(query, sleep_time=_POLL_SECONDS) == "SUCCEEDED":
+        # By itself the hook gives up after 120 looks; Athena ends a statement after four hours at the latest.
+        looks = _LONGEST_SECONDS // _POLL_SECONDS
+        if hook.poll_query_status(query, max_polling_attempts=looks, sleep_time=_POLL_SECONDS) == "SUCCEEDED":
             return count
         reason = hook.get_state_change_reason(query)
         if not asks_for_more(reason):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pyarrow as pa
 import pytest
 
@@ -14,12 +16,15 @@ from local.org.scenario import Run, Scenario, six_hour_runs
 from tests.engines.engines import Engine, failures
 
 
-def replay(scenario: Scenario, engine: Engine, *, noun: str = "user") -> pa.Table:
+def replay(
+    scenario: Scenario, engine: Engine, *, noun: str = "user", on_run: Callable[[Run], None] = lambda _: None
+) -> pa.Table:
     """Let an org live through a scenario, run the pipeline over every interval of it, and read the dimension.
 
     :param scenario: what happens in the org.
     :param engine: has an empty lake.
     :param noun: which object's pipeline runs.
+    :param on_run: told of each interval before its run.
     :return: the dimension by record and time, without `_dbt_updated_at`, which differs from run to run.
     """
     object_file = read_object_files()[noun]
@@ -28,6 +33,7 @@ def replay(scenario: Scenario, engine: Engine, *, noun: str = "user") -> pa.Tabl
         patch.setenv("REQUESTS_CA_BUNDLE", str(org.ca_bundle))
         org.load_events(scenario)
         for run in six_hour_runs(scenario):
+            on_run(run)
             org.set_clock(run.end)
             client = Bench.client(org.connection())
             run_id = f"manual__{run.end:%Y-%m-%dT%H:%M}"
