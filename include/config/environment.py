@@ -138,7 +138,9 @@ class Environment(BaseModel):
     @classmethod
     def _below_a_bucket(cls, value: str) -> str:
         if "://" in value and not value.startswith("file://") and not value.partition("://")[2].partition("/")[2]:
-            raise ValueError("allowed is a folder below a bucket, such as s3://my-bucket/salesforce: no bucket is listed")
+            raise ValueError(
+                "allowed is a folder below a bucket, such as s3://my-bucket/salesforce: no bucket is listed"
+            )
         return value
 
     @field_validator(

@@ -48,7 +48,7 @@ def ensure_namespace(catalog: Catalog, namespace: str) -> None:
         if denial(problem) is not None:
             raise NamespaceUnfit(
                 f"there is no database {namespace}, and the role may not make it ({problem}). Make it with a location "
-                "(the CloudFormation stack of the environment does), or give the role glue:CreateDatabase. If the "
+                "(the CloudFormation stack does), or give the role glue:CreateDatabase. If the "
                 "database has another name, set SF_HISTORY_RAW_NAMESPACE, SF_HISTORY_CURATED_NAMESPACE or "
                 "SF_HISTORY_OPERATIONS_NAMESPACE."
             ) from problem

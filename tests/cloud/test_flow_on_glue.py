@@ -1,4 +1,4 @@
-"""The whole flow on Glue and S3, by Airflow's connection: what a laptop's lake would hold, encrypted, where it belongs."""
+"""The whole flow on Glue and S3, by Airflow's connection: what the org holds, encrypted, where it belongs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run asks AWS for: no more however long the lake has lived, no bucket listed, and nothing beyond the role's rights."""
+"""What a run asks AWS for: no more however old the lake is, no bucket listed, nothing beyond the role's rights."""
 
 from __future__ import annotations
 
@@ -127,10 +127,14 @@ def test_no_bucket_is_listed(life: Life) -> None:
     """A run looks for single files: pyarrow asks whether there is a folder of that name. Only upkeep lists folders."""
     for said in life.runs:
         for request in listings(said):
-            assert re.fullmatch(r".+/[^/]+\.[a-z]+/|.+/sf_user/[^/]+/(extract|validate)/|.+/_bulk_jobs/sf_user/", request.prefix or ""), request
+            assert re.fullmatch(
+                r".+/[^/]+\.[a-z]+/|.+/sf_user/[^/]+/(extract|validate)/|.+/_bulk_jobs/sf_user/", request.prefix or ""
+            ), request
     assert listings(life.rest)
     assert all((request.prefix or "").count("/") >= 1 for request in listings(life.rest))
-    buckets = Counter(request.operation for said in (*life.runs, life.rest) for request in said if "Bucket" in request.operation)
+    buckets = Counter(
+        request.operation for said in (*life.runs, life.rest) for request in said if "Bucket" in request.operation
+    )
     assert not buckets, buckets
 
 

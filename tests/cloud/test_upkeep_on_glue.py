@@ -1,4 +1,4 @@
-"""The tables about runs, layouts, and the weekly upkeep, on Glue and S3: as on a laptop, where files have other names."""
+"""The tables about runs, layouts, and the weekly upkeep, on Glue and S3: as on a laptop."""
 
 from __future__ import annotations
 
@@ -67,7 +67,9 @@ def test_the_log_is_compacted_expired_and_rid_of_orphans(lake: CloudLake) -> Non
     assert len(there) == report.after.stored_files == len(stored_files(lake.table("changes")))
     assert orphan not in there
     folder = f"{lake.environment.raw_namespace}/sf_user_changes/"
-    assert {one.prefix for one in said if one.operation == "ListObjects" and not one.prefix.endswith(".json/")} == {folder}
+    assert {one.prefix for one in said if one.operation == "ListObjects" and not one.prefix.endswith(".json/")} == {
+        folder
+    }
     # A second time there is nothing to do, and the lake goes on.
     again = keep_up(lake.catalog, kept, lake.environment, now=LATER)
     assert again is not None
@@ -92,7 +94,9 @@ def test_what_is_recorded_about_runs_can_be_read(lake: CloudLake) -> None:
     operations, catalog = lake.environment.operations_namespace, lake.catalog
     for state in ("failed", "success"):
         record_run(catalog, operations, {"run_id": "first", "object": "User", "state": state})
-    assert [(row["run_id"], row["state"]) for row in read_runs(catalog, operations).to_pylist()] == [("first", "success")]
+    assert [(row["run_id"], row["state"]) for row in read_runs(catalog, operations).to_pylist()] == [
+        ("first", "success")
+    ]
     sizes = measure_tables(catalog, lake.tables, operations_namespace=operations)
     record_sizes(catalog, operations, sizes, run_id="first", object_name="User", environment="development")
     assert read_sizes(catalog, operations, run_id="first", object_name="User") == sizes
@@ -137,7 +141,11 @@ def test_an_older_layout_is_brought_up_to_date(lake: CloudLake) -> None:
 
 def test_left_overs_go_and_nothing_else(cloud: Cloud) -> None:
     environment, s3 = cloud.environment, boto3.client("s3")
-    for key in ("sf_user/run-1/extract/rows-0.parquet", "sf_user/run-2/extract/rows-0.parquet", "_bulk_jobs/sf_user/a/i"):
+    for key in (
+        "sf_user/run-1/extract/rows-0.parquet",
+        "sf_user/run-2/extract/rows-0.parquet",
+        "_bulk_jobs/sf_user/a/i",
+    ):
         store.write_text(store.join(environment.staging_uri, key), "x")
     query = "0b1e6b3c-6a39-4a57-8d2f-0c3d1c5b7a11"
     results = [f"queries/2026/11/{query}{end}" for end in (".csv", ".csv.metadata", ".txt")]

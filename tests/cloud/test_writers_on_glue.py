@@ -38,7 +38,7 @@ def test_data_and_watermark_are_one_commit(lake: CloudLake) -> None:
     before = [entry.metadata_file for entry in mirror.metadata.metadata_log]
     assert mirror.properties[WATERMARK].startswith("2026-01-05T12:00")
     previous = lake.catalog._load_file_io(mirror.properties, before[-1])  # type: ignore[attr-defined]
-    from pyiceberg.serializers import FromInputFile  # noqa: PLC0415
+    from pyiceberg.serializers import FromInputFile
 
     old = FromInputFile.table_metadata(previous.new_input(before[-1]))
     assert old.properties[WATERMARK].startswith("2026-01-05T06:00")

@@ -191,7 +191,8 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self._answer(answer.status, dict(answer.getheaders()), content)
 
-    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _pass_on
+    # The names are those that http.server calls.
+    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _pass_on  # noqa: N815
 
     def _body(self) -> bytes:
         if "chunked" in self.headers.get("Transfer-Encoding", ""):
