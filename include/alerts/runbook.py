@@ -26,6 +26,8 @@ HEADINGS = (
     "WindowRefused, ParamRefused",
     "ForeignOrg, WrongOrg",
     "LayoutTooNew",
+    "NamespaceUnfit",
+    "AwsRefused",
     "ManifestMissing, UnknownEnvironment",
     "ObjectFileError",
     "TooManyRejects",

@@ -138,6 +138,15 @@ class Environment(BaseModel):
             raise ValueError("allowed is a cron expression of five parts that comes due, such as 30 3 * * 6 (UTC)")
         return value
 
+    @field_validator("staging_uri", "query_results_uri")
+    @classmethod
+    def _below_a_bucket(cls, value: str) -> str:
+        if "://" in value and not value.startswith("file://") and not value.partition("://")[2].partition("/")[2]:
+            raise ValueError(
+                "allowed is a folder below a bucket, such as s3://my-bucket/salesforce: no bucket is listed"
+            )
+        return value
+
     @field_validator(
         "retry_delay_seconds",
         "max_api_usage_percentage",
@@ -227,5 +236,5 @@ def _defaults(name: str, lake: str | None) -> dict[str, Any]:
         "dbt_pool": "athena",
         "metrics_namespace": "SalesforceIcebergPipeline",
         "athena_workgroup": f"sf-history-{name}",
-        "query_results_uri": f"s3://lumata-lakehouse-{suffix}-athena-results",
+        "query_results_uri": f"s3://lumata-lakehouse-{suffix}-athena-results/queries",
     }

@@ -14,6 +14,8 @@ from include.config.environment import Environment, current_environment
 from include.config.object_file import ObjectFile
 from include.flow import Flow
 from include.lake.absence import SuspiciousRead
+from include.lake.denied import denial
+from include.lake.existence import NamespaceUnfit
 from include.lake.expiry import HistoryHeld
 from include.lake.layout import LayoutTooNew
 from include.lake.schema_growth import IncompatibleColumn
@@ -63,6 +65,7 @@ NEEDS_A_PERSON = (
     HistoryHeld,
     IncompatibleColumn,
     LayoutTooNew,
+    NamespaceUnfit,
 )
 
 
@@ -115,6 +118,12 @@ class ObjectOperator(BaseOperator):
             except NEEDS_A_PERSON as problem:
                 self.log.error("%s", problem)
                 raise AirflowFailException(str(problem)) from problem
+            except Exception as problem:
+                if (refused := denial(problem)) is None:
+                    raise
+                refused.__cause__ = problem
+                self.log.error("%s", refused)
+                raise AirflowFailException(str(refused)) from refused
 
     def _wait_for_quota(self, context: Context, problem: SalesforceProblem) -> NoReturn:
         """Defer the task, which then holds no worker slot, unless it has waited long enough."""

@@ -54,6 +54,11 @@ def test_every_name_can_be_overridden() -> None:
     [
         ({"SF_HISTORY_ENV": "prod"}, "SF_HISTORY_ENV is 'prod'; allowed are local, development, staging, production"),
         ({"SF_HISTORY_RAW_NAMESPACE": "raw; drop"}, "SF_HISTORY_RAW_NAMESPACE is 'raw; drop'"),
+        ({"SF_HISTORY_STAGING_URI": "s3://bucket"}, "SF_HISTORY_STAGING_URI is 's3://bucket'.*a folder below a bucket"),
+        (
+            {"SF_HISTORY_QUERY_RESULTS_URI": "s3://results/"},
+            "a folder below a bucket, such as s3://my-bucket/salesforce",
+        ),
         ({"SF_HISTORY_DBT_TARGET": "spark"}, "SF_HISTORY_DBT_TARGET is 'spark'.*'local', 'trino' or 'athena'"),
     ],
 )
