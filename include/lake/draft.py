@@ -179,16 +179,22 @@ class Written:
                 ),
                 (
                     AssertRefSnapshotId(ref=MAIN_BRANCH, snapshot_id=snapshot.parent_snapshot_id),
-                    AssertSequenceNumber(last=table.metadata.last_sequence_number),
+                    AssertSequenceNumber(last=getattr(table.metadata, "last_sequence_number", 0)),
                     AssertProperties(properties={name: table.properties.get(name) for name in unmoved}),
                 ),  # type: ignore[arg-type]
             )
             if last_look is not None:
                 last_look()
+        except BaseException:
+            self.draft.discard()
+            raise
+        try:
             transaction.commit_transaction()
         except (CommitFailedException, ValidationException, FileNotFoundError):
             if table.refresh().snapshot_by_id(snapshot.snapshot_id) is None:
+                self.draft.discard()
                 raise  # else it landed, and only its answer was lost
+        # Any other problem leaves the files: whether the commit landed is not known then.
         delete_files(table, self.litter)
         return snapshot.snapshot_id
 

@@ -54,11 +54,6 @@ class Observations:
     unchanged: int
     judged_absence: bool
 
-    @property
-    def logged(self) -> int:
-        """How many observations there are."""
-        return self.rows.num_rows
-
     def mirror_rows(self, schema: pa.Schema) -> pa.Table:
         """The rows that the mirror takes.
 

@@ -53,7 +53,7 @@ class AssertRefs(ValidatableTableRequirement):
 
 
 class AssertSequenceNumber(ValidatableTableRequirement):
-    """No snapshot may have been made since planning, on no branch: a snapshot that was made elsewhere has the next number.
+    """No snapshot may have been made since planning, on no branch: one that was made elsewhere has the next number.
 
     :param last: the table's last sequence number at planning.
     """
@@ -67,7 +67,7 @@ class AssertSequenceNumber(ValidatableTableRequirement):
         :param base_metadata: the table's current metadata.
         :raises CommitFailedException: when a snapshot was made.
         """
-        current = base_metadata.last_sequence_number if base_metadata else 0
+        current = getattr(base_metadata, "last_sequence_number", 0)
         if current != self.last:
             raise CommitFailedException(f"the last sequence number is {current} by now, was {self.last} at planning")
 
