@@ -39,7 +39,7 @@ def settings_of(names: Names, account: Account, values: Mapping[str, str]) -> di
     extra = {"type": "glue", "glue.region": account.region, "s3.region": account.region, "warehouse": _home(names)}
     return {
         "SF_HISTORY_STAGING_URI": f"s3://{names.bucket('staging')}/salesforce",
-        "SF_HISTORY_QUERY_RESULTS_URI": f"s3://{names.bucket('athena-results')}",
+        "SF_HISTORY_QUERY_RESULTS_URI": f"s3://{names.bucket('athena-results')}/queries",
         "SF_HISTORY_ATHENA_WORKGROUP": names.mwaa,
         "SF_HISTORY_ATHENA_RESULTS": f"s3://{names.bucket('athena-results')}/dbt/",
         # The staging bucket forgets; the dimension is to be kept.

@@ -80,8 +80,9 @@ class Environment(BaseModel):
     :param watch_schedule: cron expression, UTC: how often unresolved failures are looked for.
     :param upkeep_schedule: cron expression, UTC, of `lakehouse_maintenance`.
     :param change_queue_url: URL of an SQS queue whose messages start the pipelines; empty: the schedule alone does.
-    :param athena_workgroup: Athena workgroup of dbt, and of the upkeep's OPTIMIZE and VACUUM.
-    :param trino_conn_id: Airflow connection of Trino, for the upkeep where dbt's target is trino.
+    :param athena_workgroup: Athena workgroup of dbt, of the upserts, and of the upkeep's OPTIMIZE and VACUUM.
+    :param trino_conn_id: Airflow connection of Trino, for upkeep and upserts where dbt's target is trino.
+    :param statement_timeout_seconds: how long Athena or Trino may take for one statement of an upsert or of the upkeep.
     :param query_results_uri: where Athena leaves its results, for their retention; empty: not looked after here.
     :param keep_query_results: how long Athena's results stay, such as `7d`.
     """
@@ -121,6 +122,7 @@ class Environment(BaseModel):
     change_queue_url: str = Field(default="", pattern=_QUEUE)
     athena_workgroup: str = "primary"
     trino_conn_id: str = "trino_default"
+    statement_timeout_seconds: int = Field(default=3600, ge=1)
     query_results_uri: str = ""
     keep_query_results: Span = timedelta(days=7)
 
@@ -153,6 +155,7 @@ class Environment(BaseModel):
         "api_usage_recheck_seconds",
         "api_usage_patience_seconds",
         "escalation_seconds",
+        "statement_timeout_seconds",
         mode="before",
     )
     @classmethod

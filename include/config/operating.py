@@ -77,6 +77,24 @@ class AlertRouting(_Frozen):
         return self
 
 
+class Upsert(_Frozen):
+    """Who brings a run into the raw tables: the worker, or the SQL engine of the environment.
+
+    :param engine: worker, engine, or auto: the engine from a size on. Where there is no engine (a laptop), the worker.
+    :param engine_from_rows: rows of the mirror from which auto takes the engine.
+    """
+
+    engine: Literal["auto", "worker", "engine"] = "auto"
+    engine_from_rows: int = Field(default=5_000_000, ge=0, le=1_000_000_000_000, strict=True)
+
+    def on_engine(self, rows: int) -> bool:
+        """Whether the engine is to do it, where there is one.
+
+        :param rows: of the mirror.
+        """
+        return self.engine == "engine" or (self.engine == "auto" and rows >= self.engine_from_rows)
+
+
 class TableUpkeep(_Frozen):
     """How one table is kept small and fast.
 

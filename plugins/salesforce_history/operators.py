@@ -39,6 +39,7 @@ from salesforce_history.connections import lake_catalog, salesforce_client
 from salesforce_history.notices import tell_of_drift
 from salesforce_history.noting import noting_problems
 from salesforce_history.params import ParamRefused, flag, ids_to_erase, moment, refuse_misspelt
+from salesforce_history.sql_engines import sql_engine
 from salesforce_history.timing import timed
 
 #: XCom key of upsert_raw: the `ReplayManifest`, if the run was asked to replay the quarantine.
@@ -146,7 +147,9 @@ class ObjectOperator(BaseOperator):
         """The steps for this object, over the environment's lake."""
         environment = current_environment()
         catalog = lake_catalog(environment.iceberg_conn_id)
-        return Flow(object_file=self.object_file, environment=environment, catalog=catalog)
+        return Flow(
+            object_file=self.object_file, environment=environment, catalog=catalog, engine=sql_engine(environment)
+        )
 
     def work(self, context: Context) -> Any:
         """What the operator does.
