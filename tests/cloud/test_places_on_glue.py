@@ -124,10 +124,12 @@ def test_what_the_role_may_not_do_is_told_with_the_remedy(
     assert lake.upsert(staged).logged == 1
 
 
-def test_a_bucket_is_asked_for_its_region_once(cloud: Cloud) -> None:
+def test_a_bucket_has_one_client(cloud: Cloud) -> None:
     location = f"s3://{cloud.staging}/salesforce/a name with spaces, 100%.txt"
     store.write_text(location, "it is there")
     with cloud.wire.listen() as said:
         assert all(store.exists(location) for _ in range(5))
     assert count(said) == {"HeadObject": 5}
     assert store.read_text(location) == "it is there"
+    # Making one asks S3 for the bucket's region, where no endpoint is given.
+    assert store.open_location(location)[0] is store.open_location(f"s3://{cloud.staging}/salesforce")[0]
