@@ -26,6 +26,21 @@ def complete_cloudformation() -> None:
     _leave_conditional_denials_out()
     _make_change_sets_whole()
     _let_networks_go()
+    _write_policies_of_keys()
+
+
+def _write_policies_of_keys() -> None:
+    """moto keeps the policy of a key from a template as it is, and then fails whenever it reads it as text."""
+    from moto.kms.models import Key
+
+    usual = Key.create_from_cloudformation_json
+
+    def create(cls: Any, *given: Any, **named: Any) -> Key:  # noqa: ARG001 a class method
+        made = usual(*given, **named)
+        made.policy = made.policy if isinstance(made.policy, str) else json.dumps(made.policy)
+        return made
+
+    Key.create_from_cloudformation_json = classmethod(create)  # type: ignore[assignment, method-assign]
 
 
 def _let_networks_go() -> None:
