@@ -15,7 +15,16 @@ from deploy.problem import DeployFailed, error_code, explained
 
 #: How long AWS keeps a key that is to go; until then it can be had back.
 KEY_DAYS = 30
-_ABSENT = ("404", "NoSuchBucket", "EntityNotFoundException", "ResourceNotFoundException", "NotFoundException")
+#: It is not there, or it is on its way out.
+_ABSENT = (
+    "404",
+    "KMSInvalidStateException",
+    "InvalidRequestException",
+    "NoSuchBucket",
+    "EntityNotFoundException",
+    "ResourceNotFoundException",
+    "NotFoundException",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,8 +111,7 @@ def drop_data(account: Account, kept: KeptThings, console: Console, *, foundatio
             _there(lambda: secrets.delete_secret(SecretId=kept.secret, ForceDeleteWithoutRecovery=True))
         if kept.key:
             kms = account.client("kms")
-            if kms.describe_key(KeyId=kept.key)["KeyMetadata"]["KeyState"] != "PendingDeletion":
-                kms.schedule_key_deletion(KeyId=kept.key, PendingWindowInDays=KEY_DAYS)
+            if _there(lambda: kms.schedule_key_deletion(KeyId=kept.key, PendingWindowInDays=KEY_DAYS)):
                 console.print(
                     f"  the key goes in {KEY_DAYS} days; until then: aws kms cancel-key-deletion --key-id {kept.key}"
                 )
@@ -132,13 +140,11 @@ def _tables(glue: Any, database: str) -> list[str]:
 
 def _key(account: Account, names: Names) -> str:
     """The key behind the environment's alias; after the stack has gone, nobody but the buckets knows it."""
-    kms = account.client("kms")
-    try:
-        return str(kms.describe_key(KeyId=f"alias/{names.mwaa}")["KeyMetadata"]["Arn"])
-    except ClientError as error:
-        if error_code(error) in _ABSENT:
-            return ""
-        raise
+    pages = account.client("kms").get_paginator("list_aliases").paginate()
+    for alias in (alias for page in pages for alias in page["Aliases"]):
+        if alias["AliasName"] == f"alias/{names.mwaa}" and alias.get("TargetKeyId"):
+            return f"arn:{account.partition}:kms:{account.region}:{account.number}:key/{alias['TargetKeyId']}"
+    return ""
 
 
 def _there(asked: Callable[[], object]) -> bool:

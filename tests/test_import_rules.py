@@ -15,7 +15,6 @@ FORBIDDEN = {
     "dags": {"local", "include", "tests", "airflow", "cosmos"},
     "deploy": {"airflow", "cosmos", "salesforce_history", "local", "dags", "plugins", "tests", "duckdb"},
     "local": {"dags", "tests"},
-    "deploy": {"airflow", "cosmos", "salesforce_history", "local", "dags", "plugins", "tests", "duckdb"},
 }
 
 

@@ -25,6 +25,38 @@ def complete_cloudformation() -> None:
     _serve_mwaa()
     _leave_conditional_denials_out()
     _make_change_sets_whole()
+    _let_networks_go()
+    _write_policies_of_keys()
+
+
+def _write_policies_of_keys() -> None:
+    """moto keeps the policy of a key from a template as it is, and then fails whenever it reads it as text."""
+    from moto.kms.models import Key
+
+    usual = Key.create_from_cloudformation_json
+
+    def create(cls: Any, *given: Any, **named: Any) -> Key:  # noqa: ARG001 a class method
+        made = usual(*given, **named)
+        made.policy = made.policy if isinstance(made.policy, str) else json.dumps(made.policy)
+        return made
+
+    Key.create_from_cloudformation_json = classmethod(create)  # type: ignore[assignment, method-assign]
+
+
+def _let_networks_go() -> None:
+    """moto cannot take a network apart in order, as CloudFormation does; the rest stays, outside of any stack."""
+    from moto.cloudformation.parsing import ResourceMap
+
+    usual = ResourceMap.delete
+
+    def delete(self: ResourceMap) -> None:
+        try:
+            usual(self)
+        except Exception as error:
+            if "has dependencies" not in str(error) and "DependencyViolation" not in str(error):
+                raise
+
+    ResourceMap.delete = delete  # type: ignore[method-assign]
 
 
 def _serve_mwaa() -> None:
