@@ -15,7 +15,7 @@ from deploy.bundle import build_bundle, known_airflows
 from local.org.handle import OrgHandle, start_org
 from tests.e2e.conftest import ask_lake
 from tests.packaging.bare_layout import BareLayout
-from tests.packaging.virtualenvs import PROJECT
+from tests.packaging.virtualenvs import PROJECT, run
 
 SIX, NOON = datetime(2026, 1, 5, 6, tzinfo=UTC), datetime(2026, 1, 5, 12, tzinfo=UTC)
 
@@ -143,6 +143,17 @@ def test_the_triggerer_finds_what_it_imports_by_name(layout: BareLayout, looked:
     assert all(Path(file).is_relative_to(layout.dags) for file in looked["by_name"].values()), looked["by_name"]
 
 
+def test_startup_finds_its_work_done(layout: BareLayout) -> None:
+    """MWAA sources it at every start of a worker."""
+    dbt = Path(layout.variables()["SF_HISTORY_DBT_EXECUTABLE"])
+    made = (dbt.parents[1] / ".made-of").stat().st_mtime_ns
+    printed = layout.start_up("worker")
+    assert printed.strip() == f"sf-history startup (worker): dbt is there already: {dbt}"
+    assert (dbt.parents[1] / ".made-of").stat().st_mtime_ns == made
+    assert layout.variables()["SF_HISTORY_DBT_EXECUTABLE"] == str(dbt)
+    run(dbt.with_name("python"), "-c", "import dbt.adapters.athena")
+
+
 def test_a_change_of_the_code_is_another_version_of_the_dag(looked: dict[str, Any]) -> None:
     """Else Airflow 3.2 forgets the deadlines: in the bundle the sources are elsewhere than in the project."""
     assert looked["changed"] is True
@@ -179,8 +190,8 @@ def test_a_run_goes_end_to_end(layout: BareLayout, org: OrgHandle) -> None:
         "order by user_id, effective_from",
     )
     assert [tuple(row.values()) for row in rows] == DIMENSION
-    (run,) = ask_lake(layout.root, "select state from sf_ops.pipeline_runs")
-    assert run["state"] == "success"
+    (recorded,) = ask_lake(layout.root, "select state from sf_ops.pipeline_runs")
+    assert recorded["state"] == "success"
     assert files(layout.dags) == shipped, "a run writes into the DAG folder, which MWAA overwrites at any moment"
 
 
