@@ -59,7 +59,7 @@ def _defaults(environment: Environment) -> dict[str, str]:
         f"{PREFIX}DBT_TARGET": environment.dbt_target,
         f"{PREFIX}ATHENA_WORKGROUP": f"sf-history-{environment.name}",
         f"{PREFIX}ATHENA_RESULTS": f"{environment.query_results_uri.rstrip('/')}/dbt/",
-        f"{PREFIX}CURATED_LOCATION": f"{buckets}-staging/curated/",
+        f"{PREFIX}CURATED_LOCATION": f"{buckets}-raw/",
         ICEBERG: json.dumps(iceberg),
     }
 
