@@ -184,3 +184,39 @@ def test_the_secrets_backend_is_one_that_can_be_made() -> None:
     assert backend.connections_prefix == "airflow/connections"
     assert backend.get_variable("anything") is None, "a variable would be asked for at every look"
     assert backend.get_config("anything") is None
+
+
+#: Where GitHub's role has `"*"`: statement → why.
+EVERYWHERE_FOR_GITHUB = {
+    "MakeTheKey": "a key has no name before it is made; its tag limits it",
+    "Look": "lists of the account",
+    "Network": "a network has no name before it is made; it can be made in this region only",
+}
+
+
+def _github() -> list[dict[str, Any]]:
+    (role,) = render("github", "production", Repository="example/history").of_type("AWS::IAM::Role").values()
+    return [statement for policy in role["Policies"] for statement in policy["PolicyDocument"]["Statement"]]
+
+
+def test_github_deploys_this_environment_and_deletes_nothing_that_holds_data() -> None:
+    for statement in _github():
+        assert ("*" in _listed(statement["Resource"])) == (statement["Sid"] in EVERYWHERE_FOR_GITHUB), statement["Sid"]
+        for action in _listed(statement["Action"]):
+            assert not re.search(r"^\*|:\*$", action), action
+            lost = r"Delete(Stack|Environment|Database|Table|Secret)|ScheduleKeyDeletion|GetSecretValue"
+            assert not re.search(lost, action), f"{action}: that is for a person"
+    whose = {one["Sid"]: str(one["Resource"]) for one in _github()}
+    assert "stack/sf-history-production-*" in whose["Stacks"]
+    assert "lumata-lakehouse-prod-" in whose["Buckets"]
+
+
+def test_only_jobs_of_the_environment_take_githubs_role() -> None:
+    (role,) = render("github", "staging", Repository="example@1/history@2").of_type("AWS::IAM::Role").values()
+    (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
+    conditions = trust["Condition"]["StringEquals"]
+    assert conditions["token.actions.githubusercontent.com:aud"] == "sts.amazonaws.com"
+    assert conditions["token.actions.githubusercontent.com:sub"] == [
+        "repo:example@1/history@2:environment:staging",
+        "repo:example@1/history@2:environment:staging-plan",
+    ]

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from cfnlint.api import lint
 
+from deploy.startup_settings import startup_settings
 from include.config.environment import current_environment
 from tests.deploy.rendered import ENVIRONMENTS, FOLDER, FROM_OTHER_STACKS, TEMPLATES, parameters_of, render, source
 
@@ -151,3 +152,12 @@ def test_what_is_not_wanted_is_not_made(parameters: dict[str, str], kind: str, n
     assert len(rendered.of_type(kind)) == number
     if "ExistingSalesforceSecretArn" in parameters:
         assert rendered.outputs["SalesforceSecretArn"] == parameters["ExistingSalesforceSecretArn"]
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_dbt_makes_its_tables_where_the_curated_database_is(environment: str) -> None:
+    """dbt puts a table below <location>/<database>; the staging bucket forgets what is in it."""
+    databases = render("foundation", environment).of_type("AWS::Glue::Database")
+    curated = databases["CuratedDatabase"]["DatabaseInput"]
+    location = startup_settings(environment, {})["SF_HISTORY_CURATED_LOCATION"]
+    assert f"{location.rstrip('/')}/{curated['Name']}" == curated["LocationUri"]
