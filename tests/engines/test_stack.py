@@ -88,7 +88,7 @@ def test_what_it_says_works_and_a_kill_leaves_nothing(stack: Stack) -> None:
         [
             sys.executable, "-c",
             "from airflow.providers.apache.iceberg.hooks.iceberg import IcebergHook; import pyarrow as pa\n"
-            "catalog = IcebergHook("iceberg_default").get_conn()\n"
+            "catalog = IcebergHook('iceberg_default').get_conn()\n"
             "rows = pa.table({'city': ['Zürich']})\n"
             "catalog.create_table('sf_raw.cities', rows.schema).append(rows)",
         ],
