@@ -31,6 +31,7 @@ HEADINGS = (
     "TooManyRejects",
     "SuspiciousRead",
     "UpsertContended",
+    "EngineFailed",
     "RepeatedIds",
     "InvalidIds, HistoryHeld, UnknownOrg",
     "StagedFilesGone",
