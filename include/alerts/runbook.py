@@ -33,6 +33,7 @@ HEADINGS = (
     "TooManyRejects",
     "SuspiciousRead",
     "UpsertContended",
+    "EngineFailed",
     "RepeatedIds",
     "InvalidIds, HistoryHeld, UnknownOrg",
     "StagedFilesGone",

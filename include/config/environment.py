@@ -122,7 +122,7 @@ class Environment(BaseModel):
     change_queue_url: str = Field(default="", pattern=_QUEUE)
     athena_workgroup: str = "primary"
     trino_conn_id: str = "trino_default"
-    statement_timeout_seconds: int = Field(default=3600, ge=1)
+    statement_timeout_seconds: int = Field(default=4 * 60 * 60, ge=1)
     query_results_uri: str = ""
     keep_query_results: Span = timedelta(days=7)
 

@@ -31,8 +31,8 @@ class RepeatedIds(ValueError):
         :param ids: Ids that are there more than once.
         """
         return cls(
-            f"{table}: the validated files hold some Ids more than once ({', '.join(ids[:5])}), so that it is not known "
-            "which record is the last. Clear the validate task and let it run again."
+            f"{table}: the validated files hold some Ids more than once ({', '.join(ids[:5])}), so that it is not "
+            "known which record is the last. Clear the validate task and let it run again."
         )
 
 

@@ -1,18 +1,18 @@
-"""The upsert by an SQL engine, for tables that one worker is too small for. The worker holds a few thousand rows at a time.
+"""The upsert by an SQL engine, for tables that one worker is too small for: it holds some thousand rows at a time.
 
-What costs is three statements on the engine: which accepted records say something new (INSERT into a draft of the log), the
-MERGE into a draft of the mirror, and, on a full refresh, what is gone. Each draft is published by one commit of the same
-kind as the worker's own, with the same requirements. So whatever runs beside it, an upsert of either kind, an erasure,
-upkeep, is met as it always was.
+What costs is three statements on the engine: which accepted records say something new (INSERT into a draft of the log),
+the MERGE into a draft of the mirror and, on a full refresh, what is gone. Each draft is published by one commit of the
+same kind as the worker's own, with the same requirements. So whatever runs beside it, an upsert of either kind, an
+erasure, upkeep, is met as it always was.
 
-The hash of a record is computed here, as for every other upsert: accepted records pass through the worker once, on their
-way into Parquet that the engine reads.
+The hash of a record is computed here, as for every other upsert: accepted records pass through the worker once, on
+their way into Parquet that the engine reads.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -23,19 +23,20 @@ from pyiceberg.table import Table
 
 from include.config.environment import Environment
 from include.config.object_file import ObjectFile
-from include.lake.absence import EXAMPLES, as_deletions, check_volume, is_suspicious
+from include.lake.absence import EXAMPLES, check_volume, is_suspicious
 from include.lake.accepted import RepeatedIds
 from include.lake.copy_on_write import Merged
 from include.lake.draft import Draft, Written, drop_leftovers
 from include.lake.engine_statements import ACCEPTED, HASH, Batch, Register, Statements
 from include.lake.erased import TABLE as ERASURES
+from include.lake.gone import deletions_of
 from include.lake.incoming import Incoming
 from include.lake.log_span import Span
 from include.lake.mirror import Recovered
 from include.lake.names import RawTables
 from include.lake.observations import as_utc, may_delete
 from include.lake.one_commit import commit_once
-from include.lake.scratch import Scratch, pieces_of
+from include.lake.scratch import Scratch
 from include.lake.sql_engine import Engine
 from include.lake.tables import ICEBERG_TYPES, arrow_schema
 from include.lake.watermark import (
@@ -53,7 +54,6 @@ from include.staging.store import run_folder
 
 log = logging.getLogger(__name__)
 
-_MOMENT = pa.timestamp("us", tz="UTC")
 _RUN_ID = "sf-history.run-id"
 
 
@@ -207,37 +207,11 @@ class ByEngine:
         schema = lake.changes.table.schema()
         rows = sum(file.file.record_count for file in gone.scan().plan_files())
         made = scratch.table(
-            "deletions", [(field.name, field.field_type) for field in schema.fields], self._as_deletions(lake, gone)
+            "deletions",
+            [(field.name, field.field_type) for field in schema.fields],
+            deletions_of(gone, schema=arrow_schema(lake.changes.table), batch=self.batch, object_file=self.object_file),
         )
         return (made, rows) if rows else None
-
-    def _as_deletions(self, lake: LoadedLake, gone: Table) -> Iterator[pa.Table]:
-        """Their hashes are computed here, like all others."""
-        schema = arrow_schema(lake.changes.table)
-        batch = self.batch
-        for last in pieces_of(gone):
-            known = last.column("_observed_columns").fill_null(batch.observed)
-            rows = as_deletions(
-                last.drop_columns(["_observed_columns"]),
-                known,
-                object_file=self.object_file,
-                window_end=batch.window_end,
-            )
-            given = {
-                "_extracted_at": pa.scalar(batch.extracted_at, _MOMENT),
-                "_extraction_run_id": pa.scalar(batch.run_id),
-                "_change": pa.scalar("delete"),
-                "_window_end": pa.scalar(batch.window_end, _MOMENT),
-            }
-            values = [
-                pa.repeat(given[field.name], rows.num_rows)
-                if field.name in given
-                else rows.column(field.name)
-                if field.name in rows.schema.names
-                else pa.nulls(rows.num_rows, field.type)
-                for field in schema
-            ]
-            yield pa.table([value.cast(field.type) for value, field in zip(values, schema, strict=True)], schema=schema)
 
     # ------------------------------------------------------------------ the engine
 

@@ -1,13 +1,13 @@
 """A draft of a table: the engine writes to it under a name of its own, and one commit of ours publishes what it wrote.
 
 A draft is an entry in the catalog that points to a copy of the table's metadata, no copy of its data. The engine's
-statement makes a snapshot of the draft: the table's present files and its new ones. That snapshot is valid for the table
-itself as long as nobody has committed there; so it is published by a commit that requires just that, with properties set
-and required like in every other commit (docs/decisions/0007-the-engine-writes-a-draft.md).
+statement makes a snapshot of the draft: the table's present files and its new ones. That snapshot is valid for the
+table itself as long as nobody has committed there; so it is published by a commit that requires just that, with
+properties set and required like in every other commit (docs/decisions/0007-the-engine-writes-a-draft.md).
 
 Whatever the engine writes goes to a folder of the draft inside the table's folder. The entry is dropped before the
-snapshot is published: what a crash leaves in the catalog never names the folder of a published file. It is dropped by the
-catalog alone, which touches no file.
+snapshot is published: what a crash leaves in the catalog never names the folder of a published file. It is dropped by
+the catalog alone, which touches no file.
 """
 
 from __future__ import annotations
@@ -172,7 +172,7 @@ class Written:
             transaction._apply(
                 (
                     AddSnapshotUpdate(snapshot=snapshot),
-                    SetSnapshotRefUpdate(
+                    SetSnapshotRefUpdate(  # type: ignore[call-arg]
                         ref_name=MAIN_BRANCH, type=SnapshotRefType.BRANCH, snapshot_id=snapshot.snapshot_id
                     ),
                     *((SetPropertiesUpdate(updates=dict(properties)),) if properties else ()),

@@ -44,7 +44,7 @@ class Statements:
     :param mirror: its name.
     :param changes: the log's name.
     :param batch: the run.
-    :param newest: the run's window ends after all that the log holds, so that the mirror's row of an Id is the log's last.
+    :param newest: the run's window ends after all that the log holds: the mirror's row of an Id is the log's last then.
     """
 
     mirror: str
@@ -114,8 +114,10 @@ class Statements:
             return f"SELECT id, {column(HASH)} AS hash, {column('_change')} AS change FROM ({last})"
         # Only a row that says isdeleted can come from a deletion found by absence.
         return (
-            f"SELECT m.id, {column(HASH, of='m')} AS hash, CASE WHEN d.id IS NULL THEN 'upsert' ELSE 'delete' END AS change "
-            f"FROM {table_name(self.mirror)} m LEFT JOIN (SELECT DISTINCT id, {column('_extracted_at')}, {column(HASH)} "
+            f"SELECT m.id, {column(HASH, of='m')} AS hash, "
+            "CASE WHEN d.id IS NULL THEN 'upsert' ELSE 'delete' END AS change "
+            f"FROM {table_name(self.mirror)} m "
+            f"LEFT JOIN (SELECT DISTINCT id, {column('_extracted_at')}, {column(HASH)} "
             f"FROM {table_name(self.changes)} WHERE {column('_change')} = 'delete') d ON d.id = m.id "
             f"AND {_same('d', 'm', ('_extracted_at', HASH))} AND m.isdeleted"
         )
@@ -223,7 +225,8 @@ class Statements:
         )
         return (
             f"SELECT count_if({own} AND t.id IS NULL), count_if({own} AND t.id IS NOT NULL), count_if(NOT {own}) "
-            f"FROM ({self._last_since(('id', *_IDENTITY), since)}) s LEFT JOIN {table_name(self.mirror)} t ON t.id = s.id "
+            f"FROM ({self._last_since(('id', *_IDENTITY), since)}) s "
+            f"LEFT JOIN {table_name(self.mirror)} t ON t.id = s.id "
             f"WHERE t.id IS NULL OR {_differs('t', 's')}"
         )
 

@@ -1,8 +1,7 @@
-"""Tables that live as long as an upsert: what the engine is given, and what it hands back, as Parquet under the run's
-staged files.
+"""Tables that live as long as an upsert: what the engine is given, and what it hands back.
 
-They hold no statistics, so that no file but the Parquet tells of a record; and that is found by whoever forgets a person
-in the staged files.
+They are Parquet under the run's staged files, and hold no statistics: no file but the Parquet tells of a record, and
+that is found by whoever forgets a person in the staged files.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 from pyiceberg.types import IcebergType, NestedField
 
-from include.lake.data_files import LARGE_FILE_BYTES, keyed_files, read_file, write_files
+from include.lake.data_files import LARGE_FILE_BYTES, write_files
 from include.lake.draft import short_lived_name
 from include.lake.one_commit import commit_once
 from include.lake.tables import arrow_schema
@@ -76,22 +75,14 @@ class Scratch:
             name, Schema(*fields), location=join(self.folder, what), properties=_PROPERTIES
         )
         schema = arrow_schema(table)
-        added = [file for piece in _large(rows) for file in write_files(table, piece.cast(schema), file_bytes=_FILE)]
+        added = [
+            file
+            for piece in _large(rows)
+            for file in write_files(table, piece.cast(schema), file_bytes=LARGE_FILE_BYTES)
+        ]
         if added:
             commit_once(table, added=added)
         return table
-
-
-_FILE = LARGE_FILE_BYTES
-
-
-def pieces_of(table: Table) -> Iterator[pa.Table]:
-    """The rows of a table, a file at a time.
-
-    :param table: loaded after its last commit.
-    """
-    for file in keyed_files(table):
-        yield read_file(table, file)
 
 
 def _large(rows: Iterable[pa.Table]) -> Iterator[pa.Table]:
@@ -99,7 +90,7 @@ def _large(rows: Iterable[pa.Table]) -> Iterator[pa.Table]:
     waiting: list[pa.Table] = []
     for piece in rows:
         waiting.append(piece)
-        if sum(one.nbytes for one in waiting) >= _FILE:
+        if sum(one.nbytes for one in waiting) >= LARGE_FILE_BYTES:
             yield pa.concat_tables(waiting)
             waiting = []
     if waiting:

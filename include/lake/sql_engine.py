@@ -63,8 +63,8 @@ def column(name: str, *, of: str = "") -> str:
     """
     if not _COLUMN.fullmatch(name):
         raise ValueError(
-            f"{name!r:.120} is not a column's name: allowed are lower-case letters, digits and underscores. Nothing was "
-            "asked of the engine. Correct the object file's fields."
+            f"{name!r:.120} is not a column's name: allowed are lower-case letters, digits and underscores. Nothing "
+            "was asked of the engine. Correct the object file's fields."
         )
     return f'{of}."{name}"' if of else f'"{name}"'
 

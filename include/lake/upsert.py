@@ -8,8 +8,8 @@ race plans again from fresh metadata, so that every outcome is one that some ord
 Who does the work is chosen once: this worker (`by_worker`) or, for a large mirror, an SQL engine (`by_engine`). Order,
 properties and conflicts are the same.
 
-Memory of the worker's way: the rows that say something new, the Ids and hashes of all accepted records, and one data file
-at a time. A first load therefore holds all of its rows: a few million narrow ones on a small worker.
+Memory of the worker's way: the rows that say something new, the Ids and hashes of all accepted records, and one data
+file at a time. A first load therefore holds all of its rows: a few million narrow ones on a small worker.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ def _unwatched(_: Step) -> None:
 
 
 class _Upsert:
-    def __init__(
+    def __init__(  # noqa: PLR0917
         self,
         catalog: Catalog,
         object_file: ObjectFile,

@@ -1,4 +1,4 @@
-"""Athena and Trino as those who run statements for the lake: by Airflow's connections, cancelled if the task is stopped."""
+"""Athena and Trino by Airflow's connections: they run statements for the lake, cancelled if the task is stopped."""
 
 from __future__ import annotations
 
@@ -141,8 +141,8 @@ class Trino:
 
 def _failed(engine: str, about: str, query: str | None, reason: str) -> EngineFailed:
     return EngineFailed(
-        f"{about}: {engine} did not finish query {query or 'that it never began'}: {reason}. Nothing was published, so "
-        "nothing is lost, and readers see what they saw. The task's next attempt begins anew. If it says the same again, "
-        "look at the engine's limits and at the role's rights on the raw tables; until then `upsert: {engine: worker}` in "
-        "the object file does without the engine."
+        f"{about}: {engine} did not finish query {query or 'that it never began'}: {reason}. Nothing was published, "
+        "so nothing is lost, and readers see what they saw. The task's next attempt begins anew. If it says the same "
+        "again, look at the engine's limits and at the role's rights on the raw tables; until then "
+        "`upsert: {engine: worker}` in the object file does without the engine."
     )

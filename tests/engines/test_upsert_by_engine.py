@@ -33,7 +33,6 @@ from local.cloud.trino import Trino as Server
 from salesforce_history.sql_engines import Trino
 from tests.engines.engine_lake import EngineLake, trino_connection
 from tests.include.lake import test_upsert_against_model as against_model
-from tests.include.lake.conftest import hours_of, user_object  # noqa: F401 - fixtures
 from tests.include.lake.test_upsert_interrupted import (  # noqa: F401 - tests that hold here as well
     Crash,
     crash_at,
@@ -75,7 +74,7 @@ def make_lake(
     trino_server: Server,
     tmp_path: Path,
     user_object: ObjectFile,
-    monkeypatch: pytest.MonkeyPatch,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Callable[..., EngineLake]:
     """Makes lakes on Glue and S3, as the lakes on tmp_path are made."""
     for name, value in aws.variables().items():
@@ -126,7 +125,7 @@ def test_nothing_is_left_of_an_upsert_but_the_lake(lake: EngineLake) -> None:
     assert lake.state().rows == 2
 
 
-def test_a_crash_after_the_merge_is_made_good_by_the_same_run(lake: EngineLake, hours_of: Any) -> None:  # noqa: F811
+def test_a_crash_after_the_merge_is_made_good_by_the_same_run(lake: EngineLake, hours_of: Any) -> None:
     lake.run([lake.record("a", 1)], end=6)
     staged = lake.staged([lake.record("a", 7, division="South"), lake.record("b", 8)], start=5, end=12)
     with pytest.raises(Crash):
@@ -271,13 +270,13 @@ def test_a_statement_that_the_engine_refuses_fails_the_attempt_with_its_reason(
 
 
 @pytest.mark.parametrize(("seed", "runs", "alternating"), [(0, 8, False), (1, 12, True)])
-def test_any_order_of_runs_and_crashes_ends_as_the_model_says(
+def test_any_order_of_runs_and_crashes_ends_as_the_model_says(  # noqa: PLR0917
     seed: int,
     runs: int,
     alternating: bool,
     lake: EngineLake,
-    hours_of: Any,  # noqa: F811
-    user_object: ObjectFile,  # noqa: F811
+    hours_of: Any,
+    user_object: ObjectFile,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The worker's own model; alternating, each upsert is the engine's or the worker's by chance."""
