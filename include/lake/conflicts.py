@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 from pyiceberg.exceptions import CommitFailedException, ValidationException
-from tenacity import retry, retry_if_exception, stop_after_attempt, wait_random_exponential
+from tenacity import before_sleep_log, retry, retry_if_exception, stop_after_attempt, wait_random_exponential
+
+log = logging.getLogger(__name__)
 
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
@@ -24,6 +27,7 @@ def again(
         retry=retry_if_exception(on),
         stop=stop_after_attempt(attempts),
         wait=wait_random_exponential(multiplier=0.1, max=5),
+        before_sleep=before_sleep_log(log, logging.INFO),
         reraise=True,
     )
 

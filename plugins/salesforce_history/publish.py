@@ -14,7 +14,7 @@ from include.lake.table_sizes import TableSize, measure_tables, record_sizes
 from include.lake.turn import give_back_turn, who_has_the_turn
 from salesforce_history.anomalies import tell_of_anomalies
 from salesforce_history.assets import announce_published
-from salesforce_history.dbt_group import can_be_rebuilt
+from salesforce_history.dbt_group import failed_for_good
 from salesforce_history.metrics import emit, metric_data
 from salesforce_history.notices import tell_of_run_warnings
 from salesforce_history.operators import ObjectOperator
@@ -74,10 +74,8 @@ class PublishMetricsOperator(ObjectOperator):
         states = context["ti"].get_task_states(dag_id=self.dag_id, run_ids=[context["run_id"]])[context["run_id"]]
         failed = sorted(task for task, state in states.items() if state == "failed" and task != self.task_id)
         rebuilt = states.get(self.tasks.rebuild) == "success"
-        beyond_repair = [
-            task for task in failed if not (rebuilt and can_be_rebuilt(task) and task.startswith(self.tasks.dbt_group))
-        ]
-        published = not beyond_repair
+        lost = failed_for_good(states, dbt_group=self.tasks.dbt_group, rebuild=self.tasks.rebuild)
+        published = not set(lost) - {self.task_id}
         row = self._published_before(context, flow) if published else None
         if row is not None:
             self.log.info("the run was published and recorded before; what it did then stays on record")

@@ -20,13 +20,13 @@ from include.lake.run_log import read_run
 from include.quality.dbt_tests import COULD_NOT_RUN
 from include.staging.manifest import ExtractionManifest, ReadPlan, UpsertManifest, ValidationManifest
 from salesforce_history.connections import lake_catalog
-from salesforce_history.dbt_group import can_be_rebuilt
+from salesforce_history.dbt_group import failed_for_good
 from salesforce_history.dbt_results import DBT_RESULTS
 from salesforce_history.noting import PROBLEM, noted_here
 
 log = logging.getLogger(__name__)
 
-_DBT_GROUP = "dbt_scd2."
+_DBT_GROUP = "dbt_scd2"
 _REBUILD = "rebuild_history"
 _LAKE_SECONDS = 10.0
 
@@ -61,18 +61,17 @@ def facts_of(dag: Any, run_id: str, object_file: ObjectFile | None) -> RunFacts:
     if getattr(task_runner, "SUPERVISOR_COMMS", None) is None:
         return _from_the_lake(dag, run_id, object_file)
     states: dict[str, str] = RuntimeTaskInstance.get_task_states(dag_id=dag.dag_id, run_ids=[run_id]).get(run_id, {})
-    failed = [task for task in _in_order(dag, states) if states[task] == "failed"]
-    if states.get(_REBUILD) == "success":
-        failed = [task for task in failed if not (task.startswith(_DBT_GROUP) and can_be_rebuilt(task))]
+    in_order = {task: states[task] for task in _in_order(dag, states)}
+    failed = failed_for_good(in_order, dbt_group=_DBT_GROUP, rebuild=_REBUILD)
     problems = {task: Problem.model_validate(said) for task in failed if (said := _pull(dag, run_id, task, PROBLEM))}
-    results = [_pull(dag, run_id, task, DBT_RESULTS) or {} for task in failed if task.startswith(_DBT_GROUP)]
+    results = [_pull(dag, run_id, task, DBT_RESULTS) or {} for task in failed if task.startswith(f"{_DBT_GROUP}.")]
     window, numbers = _manifests(dag, run_id) if object_file else (None, {})
     return RunFacts(
         **_cause(failed, problems),
         tests=frozenset(test for result in results for test in result.get("failed", ())) or _named(problems),
         window=window,
         numbers=numbers,
-        published=bool(object_file) and states.get(f"{_DBT_GROUP}{object_file.dimension}.run") == "success",  # type: ignore[union-attr]
+        published=bool(object_file) and states.get(f"{_DBT_GROUP}.{object_file.dimension}.run") == "success",  # type: ignore[union-attr]
     )
 
 
