@@ -1,6 +1,6 @@
 """A draft of a table: the engine writes to it under a name of its own, and one commit of ours publishes what it wrote.
 
-A draft is an entry in the catalog that points to a copy of the table's metadata, no copy of its data. The engine's
+A draft is an entry in the catalog that points to a copy of the table's metadata, not of its data. The engine's
 statement makes a snapshot of the draft: the table's present files and its new ones. That snapshot is valid for the
 table itself as long as nobody has committed there; so it is published by a commit that requires just that, with
 properties set and required like in every other commit (docs/decisions/0007-the-engine-writes-a-draft.md).
@@ -24,18 +24,16 @@ from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import CommitFailedException, NoSuchTableError, ValidationException
 from pyiceberg.serializers import ToOutputFile
 from pyiceberg.table import Table
-from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.refs import MAIN_BRANCH, SnapshotRefType
 from pyiceberg.table.snapshots import Snapshot
 from pyiceberg.table.update import (
     AddSnapshotUpdate,
     AssertRefSnapshotId,
-    SetLocationUpdate,
     SetPropertiesUpdate,
     SetSnapshotRefUpdate,
-    update_table_metadata,
 )
 
+from include.lake.draft_metadata import own_metadata
 from include.lake.table_files import delete_files
 from include.lake.unmoved_properties import AssertProperties, AssertSequenceNumber
 from include.staging.lifetime import LONGEST_RUN
@@ -44,9 +42,6 @@ from include.staging.store import join, remove
 log = logging.getLogger(__name__)
 
 FOLDER = "drafts"
-#: A DROP TABLE of an engine leaves files alone by the first; the second keeps the engine from deleting what the table's
-#: own list of metadata still names.
-_PROPERTIES = {"gc.enabled": "false", "write.metadata.delete-after-commit.enabled": "false"}
 _SHORT_LIVED = re.compile(r"__[a-z]+_([0-9]{14})_[0-9a-f]{8}")
 
 
@@ -77,9 +72,7 @@ class Draft:
         :param table: as it was at planning.
         """
         folder = join(table.location(), FOLDER, uuid.uuid4().hex)
-        metadata = update_table_metadata(
-            table.metadata, (SetLocationUpdate(location=folder), SetPropertiesUpdate(updates=_PROPERTIES))
-        )
+        metadata = own_metadata(table, folder)
         location = join(folder, "metadata", f"00000-{uuid.uuid4()}.metadata.json")
         ToOutputFile.table_metadata(metadata, table.io.new_output(location))
         draft = cls(catalog, table, short_lived_name(".".join(table.name()), "draft"), folder)
@@ -97,13 +90,11 @@ class Draft:
             raise DraftLost(f"{self.identifier} is gone: an erasure or somebody else has removed it") from lost
         self._drop_entry()
         base, snapshot = self.table.current_snapshot(), written.current_snapshot()
-        if snapshot is not None and snapshot == base:
+        if snapshot is not None and base is not None and snapshot.snapshot_id == base.snapshot_id:
             snapshot = None
         if snapshot is not None and snapshot.parent_snapshot_id != (base.snapshot_id if base else None):
             raise DraftLost(f"{self.identifier} was written by more than one statement")
-        return Written(
-            draft=self, snapshot=snapshot, litter=_metadata_files(written.metadata, written.metadata_location)
-        )
+        return Written(draft=self, snapshot=snapshot, litter=_metadata_files(written, snapshot))
 
     def discard(self) -> None:
         """Remove the draft's entry and all that the engine has written."""
@@ -231,12 +222,17 @@ def drop_leftovers(catalog: Catalog, identifier: str, *, now: datetime) -> list[
     return dropped
 
 
-def _metadata_files(metadata: TableMetadata, location: str) -> frozenset[str]:
-    """Metadata and statistics of a draft; those of its table have other names."""
-    own = f"{metadata.location}/"
-    named = (
-        location,
+def _metadata_files(written: Table, published: Snapshot | None) -> frozenset[str]:
+    """Metadata, statistics and copied manifests of a draft that its last snapshot does not need."""
+    metadata = written.metadata
+    named = {
+        written.metadata_location,
         *(entry.metadata_file for entry in metadata.metadata_log),
         *(one.statistics_path for one in metadata.statistics),
-    )
-    return frozenset(name for name in named if name.startswith(own))
+    }
+    for snapshot in metadata.snapshots:
+        if published is not None and snapshot.snapshot_id != published.snapshot_id:
+            named |= {snapshot.manifest_list, *(one.manifest_path for one in snapshot.manifests(written.io))}
+    if published is not None:
+        named -= {published.manifest_list, *(one.manifest_path for one in published.manifests(written.io))}
+    return frozenset(named)
