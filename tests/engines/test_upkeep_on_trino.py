@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
@@ -20,6 +21,13 @@ from tests.property.pipeline import Pipeline
 from tests.property.test_history_property import check, deliver
 
 pytestmark = pytest.mark.trino
+
+
+@pytest.fixture(autouse=True)
+def as_a_worker_has_them(on_trino: Engine) -> Iterator[None]:
+    """What the upkeep reads beside the catalog, it reads as its environment says."""
+    with on_trino.environment_variables():
+        yield
 
 
 def data_files(table: Table) -> int:

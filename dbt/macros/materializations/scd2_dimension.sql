@@ -134,7 +134,7 @@
     {%- if missing -%}
         {%- do log('Adding to ' ~ relation ~ ': ' ~ missing | map(attribute='name') | join(', '), info=true) -%}
         {%- do alter_relation_add_remove_columns(relation, missing, none) -%}
-        {%- do adapter.commit() -%}
+        {%- do commit_ddl() -%}
     {%- endif -%}
 {%- endmacro %}
 
