@@ -80,7 +80,7 @@ def _run_all(dags: dict[str, tuple[ObjectFile, DAG]], runs: list[Run], org: OrgH
 
     from local.task_listener import TaskListener
 
-    _warm_up()
+    warm_up()
     lines = TaskLines(console)
     get_listener_manager().add_listener(TaskListener(lines))
     run_ids = set()
@@ -118,7 +118,7 @@ def _take_over(home: AirflowHome, dags: dict[str, tuple[ObjectFile, DAG]], runs:
             )
 
 
-def _warm_up() -> None:
+def warm_up() -> None:
     """Spare every task what is the same for all of them. `dag.test` would build Airflow's execution API anew a task
     (1.5 s of CPU), and Cosmos collects garbage after each dbt call, which takes as long as there are old objects.
     """

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 #: https://docs.aws.amazon.com/athena/latest/ug/error-reference.html
 SYSTEM, USER, OTHER = 1, 2, 3
 ICEBERG_ERROR, USER_ERROR, ENGINE_ERROR = 233, 1000, 200
+_OF_THE_SYSTEM = ("ICEBERG_COMMIT_ERROR", "ICEBERG_FILESYSTEM_ERROR")
 
 
 class Refused(ValueError):
@@ -29,7 +30,7 @@ class Failed(RuntimeError):
     def catalogued(self) -> tuple[int, int]:
         """Category and type by Athena's error catalogue."""
         if self.name.startswith("ICEBERG_"):
-            return (SYSTEM if self.name in ("ICEBERG_COMMIT_ERROR", "ICEBERG_FILESYSTEM_ERROR") else USER), ICEBERG_ERROR
+            return (SYSTEM if self.name in _OF_THE_SYSTEM else USER), ICEBERG_ERROR
         if self.name in ("GENERIC_INTERNAL_ERROR", "INTERNAL_ERROR"):
             return SYSTEM, ENGINE_ERROR
         return USER, USER_ERROR

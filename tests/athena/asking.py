@@ -54,9 +54,7 @@ class Asking:
             raise QueryFailed(ended["Status"]["StateChangeReason"])
         pages = self.client.get_paginator("get_query_results").paginate(QueryExecutionId=execution)
         rows = [
-            [datum.get("VarCharValue") for datum in row["Data"]]
-            for page in pages
-            for row in page["ResultSet"]["Rows"]
+            [datum.get("VarCharValue") for datum in row["Data"]] for page in pages for row in page["ResultSet"]["Rows"]
         ]
         if ended["StatementType"] != "DML" or not rows:
             return [{"result": row[0]} for row in rows]

@@ -3,7 +3,7 @@
     python -m tests.athena.dag_runs FOLDER AWS_ENDPOINT ATHENA_ENDPOINT SCENARIO.jsonl
 
 The org lives through the scenario, a DAG run an interval. Before the last one a row of the dimension is there twice, so
-that a critical test fails and the history is rebuilt; after it `lakehouse_maintenance` runs. The last line printed is JSON.
+that a critical test fails and the history is rebuilt; after it `lakehouse_maintenance` runs. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from local.cloud.aws import Aws
 from local.cloud.prepared import prepare
 from local.org.handle import start_org
 from local.org.scenario import load_scenario, six_hour_runs
+from local.replay import warm_up
 from tests.athena.endpoint import Athena
 from tests.athena.moto import client
 
@@ -28,9 +29,7 @@ if TYPE_CHECKING:
     from airflow.sdk import DAG
 
 PREFIX = "lumata-lakehouse-development"
-DATABASES = ("sf_raw_development", "sf_curated_development", "sf_ops_development")
 DIMENSION = "sf_curated_development.dim_sf_user_scd"
-TOPIC = "sf-user-pipeline-alerts-development"
 
 
 def settings(athena: Athena, topic: str) -> dict[str, str]:
@@ -53,15 +52,18 @@ def settings(athena: Athena, topic: str) -> dict[str, str]:
     }
 
 
-def found_in(aws: Aws) -> str:
+def found(aws: Aws, environment: str = "development") -> str:
     """Make what CloudFormation makes: buckets, databases, the topic; its ARN.
 
-    :param aws: an empty one.
+    :param aws: where.
+    :param environment: whose.
     """
+    buckets = f"lumata-lakehouse-{environment}"
     for purpose in ("staging", "scripts", "athena-results"):
-        client(aws, "s3").create_bucket(Bucket=f"{PREFIX}-{purpose}")
-    prepare(aws, bucket=f"{PREFIX}-raw", databases=DATABASES)
-    return str(client(aws, "sns").create_topic(Name=TOPIC)["TopicArn"])
+        client(aws, "s3").create_bucket(Bucket=f"{buckets}-{purpose}")
+    databases = [f"sf_{room}_{environment}" for room in ("raw", "curated", "ops")]
+    prepare(aws, bucket=f"{buckets}-raw", databases=databases)
+    return str(client(aws, "sns").create_topic(Name=f"sf-user-pipeline-alerts-{environment}")["TopicArn"])
 
 
 def main(folder: str, aws_endpoint: str, athena_endpoint: str, scenario_file: str) -> None:
@@ -73,7 +75,7 @@ def main(folder: str, aws_endpoint: str, athena_endpoint: str, scenario_file: st
     :param scenario_file: what happens in the org.
     """
     aws = Aws(aws_endpoint)
-    topic = found_in(aws)
+    topic = found(aws)
     queue = _listen(aws, topic)
     scenario, home = load_scenario(Path(scenario_file)), AirflowHome(Path(folder))
     with start_org(home=home.org) as org:
@@ -83,6 +85,7 @@ def main(folder: str, aws_endpoint: str, athena_endpoint: str, scenario_file: st
         sys.path[:0] = variables["PYTHONPATH"].split(os.pathsep)
         home.prepare(variables, fresh=True)
         dags = _dags()
+        warm_up()
         intervals = six_hour_runs(scenario)
         told: dict[str, Any] = {"runs": []}
         for number, interval in enumerate(intervals, start=1):
@@ -99,6 +102,7 @@ def main(folder: str, aws_endpoint: str, athena_endpoint: str, scenario_file: st
 
 def _dags() -> dict[str, DAG]:
     from airflow.dag_processing.dagbag import DagBag
+
     from salesforce_history import engines
 
     engines._POLL_SECONDS = 1
@@ -132,12 +136,12 @@ def _listen(aws: Aws, topic: str) -> str:
 
 
 def _heard(aws: Aws, queue: str) -> list[str]:
-    found = []
+    heard = []
     while messages := client(aws, "sqs").receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages"):
         for message in messages:
-            found.append(json.loads(message["Body"])["Subject"])
+            heard.append(json.loads(message["Body"])["Subject"])
             client(aws, "sqs").delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
-    return found
+    return heard
 
 
 if __name__ == "__main__":

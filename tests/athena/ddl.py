@@ -325,5 +325,3 @@ def _split(result: Result) -> Text:
 
 def _text(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
-
-

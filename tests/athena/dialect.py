@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 from local.cloud.trino import CATALOG
@@ -46,7 +47,7 @@ def plan(text: str) -> Plan:
     """
     if len(text.encode()) > LONGEST:
         raise Refused(
-            f"1 validation error detected: Value at 'queryString' failed to satisfy constraint: Member must have length "
+            "1 validation error detected: Value at 'queryString' failed to satisfy constraint: Member must have length "
             f"less than or equal to {LONGEST}"
         )
     found = statements(text)
@@ -155,7 +156,7 @@ def in_trino(sql: str) -> str:
     """
     everything = tokens(sql)
     said = [token for token in everything if token.means_something]
-    followed = {one.at for one, after in zip(said, said[1:], strict=False) if after.text == "."}
+    followed = {one.at for one, after in pairwise(said) if after.text == "."}
     return "".join(
         quoted(CATALOG)
         if token.at in followed and token.kind in ("word", "quoted") and token.says.lower() == "awsdatacatalog"

@@ -1,6 +1,6 @@
 """Athena's API on loopback: AWS JSON 1.1 over HTTP. What is not about queries is passed on to moto.
 
-    python -m tests.athena.endpoint --aws http://127.0.0.1:5000 --trino-port 8080
+python -m tests.athena.endpoint --aws http://127.0.0.1:5000 --trino-port 8080
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import argparse
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -103,7 +103,7 @@ class _Handler(BaseHTTPRequestHandler):
     actions: Mapping[str, Action]
     aws: Aws
 
-    def do_POST(self) -> None:  # noqa: N802 - the standard library's name
+    def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         action = self.headers.get("X-Amz-Target", "").removeprefix("AmazonAthena.")
         if action not in self.actions:
@@ -144,10 +144,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     with start_athena(Aws(given.aws), Trino(given.trino_port, Path()), port=given.port) as running:
         print(running.endpoint, flush=True)
-        try:
+        with suppress(KeyboardInterrupt):
             threading.Event().wait()
-        except KeyboardInterrupt:
-            pass
 
 
 if __name__ == "__main__":

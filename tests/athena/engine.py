@@ -17,9 +17,11 @@ from local.cloud.trino import CATALOG, Trino
 from tests.athena.answers import Cancelled, Failed, Result
 from tests.athena.moto import client
 
-#: Athena gives up at the hundred and first partition of a write, so there is one writer; and it lets VACUUM be asked for
-#: any age, which Trino does from seven days on only.
 _VIEW_KEYS = ("Name", "Owner", "ViewOriginalText", "ViewExpandedText", "TableType", "Parameters")
+_HIVE_TYPES = {"varchar": "string", "char": "string", "integer": "int", "real": "float", "varbinary": "binary"}
+
+#: Athena gives up at the hundred and first partition of a write, so there is one writer; and it lets VACUUM be asked
+#: for any age, which Trino does from seven days on only.
 _SESSION = {
     "task_max_writer_count": "1",
     "scale_writers": "false",
@@ -144,7 +146,7 @@ def hive_type(kind: str) -> str:
     :param kind: such as `varchar(5)`.
     """
     simple = re.sub(r"^(timestamp|varchar|char|time)\(.*", r"\1", kind)
-    return {"varchar": "string", "char": "string", "integer": "int", "real": "float", "varbinary": "binary"}.get(simple, simple)
+    return _HIVE_TYPES.get(simple, simple)
 
 
 def quoted(name: str) -> str:

@@ -59,7 +59,10 @@ class Execution:
             "StatementType": self.plan.kind,
             "SubstatementType": self.plan.sub,
             "QueryExecutionContext": dict(self.context),
-            "ResultConfiguration": {**self.configuration, "OutputLocation": self.output or f"{self.folder}{self.id}.csv"},
+            "ResultConfiguration": {
+                **self.configuration,
+                "OutputLocation": self.output or f"{self.folder}{self.id}.csv",
+            },
             "WorkGroup": self.workgroup,
             "EngineVersion": {"SelectedEngineVersion": "AUTO", "EffectiveEngineVersion": "Athena engine version 3"},
             "Status": status,
@@ -138,7 +141,9 @@ class Executions:
         """
         execution = self.of(asked["QueryExecutionId"])
         if execution.state != "SUCCEEDED":
-            message = "Query has not yet finished" if execution.completed is None else "Query did not finish successfully"
+            message = (
+                "Query has not yet finished" if execution.completed is None else "Query did not finish successfully"
+            )
             raise Refused(f"{message}. Current state: {execution.state}")
         size = int(asked.get("MaxResults") or _PAGE)
         if not 1 <= size <= _PAGE:

@@ -6,21 +6,21 @@ from pathlib import Path
 
 from pyiceberg.catalog import Catalog, load_catalog
 
-
 from local.cloud.aws import Aws
 from tests.athena.endpoint import Athena
 from tests.athena.moto import client
 from tests.engines.engines import Engine, glue_engine
 
 
-def athena_engine(athena: Athena, folder: Path, *, suffix: str) -> Engine:
+def athena_engine(athena: Athena, folder: Path, *, suffix: str = "") -> Engine:
     """Athena over databases of its own.
 
     :param athena: the endpoint.
     :param folder: for dbt's files and for staged ones.
     :param suffix: of its databases' names, and of the bucket's.
     """
-    results = f"engines-{suffix}-athena-results".replace("_", "-")
+    bucket = "-".join(["engines", *suffix.split("_")]).removesuffix("-")
+    results = f"{bucket}-athena-results"
     client(athena.aws, "s3").create_bucket(Bucket=results)
     return glue_engine(
         "athena",
@@ -31,7 +31,7 @@ def athena_engine(athena: Athena, folder: Path, *, suffix: str) -> Engine:
             **athena.variables(),
             "SF_HISTORY_DBT_TARGET": "athena",
             "SF_HISTORY_ATHENA_RESULTS": f"s3://{results}/dbt/",
-            "SF_HISTORY_CURATED_LOCATION": f"s3://engines-{suffix}/curated/".replace("_", "-"),
+            "SF_HISTORY_CURATED_LOCATION": f"s3://{bucket}/curated/",
             # Loopback answers at once; on AWS dbt looks once a second.
             "SF_HISTORY_ATHENA_POLL_SECONDS": "0.05",
         },

@@ -25,8 +25,8 @@ KEPT = frozenset({
 _ALTERABLE = KEPT | {"format", "write.data.path", "write.object-storage.path"}
 _ICEBERG = KEPT | {"table_type", "is_external", "location", "partitioning", "format"}
 _HIVE = frozenset({
-    "table_type", "is_external", "external_location", "partitioned_by", "bucketed_by", "bucket_count", "field_delimiter",
-    "format", "write_compression", "compression_level", "orc_compression", "parquet_compression",
+    "table_type", "is_external", "external_location", "partitioned_by", "bucketed_by", "bucket_count",
+    "field_delimiter", "format", "write_compression", "compression_level", "orc_compression", "parquet_compression",
 })  # fmt: skip
 
 _FORMATS = ("PARQUET", "ORC", "AVRO")
@@ -64,13 +64,17 @@ def of_ctas(given: Mapping[str, Value]) -> TableProperties:
     """
     kind = str(given.get("table_type", "HIVE")).upper()
     if kind not in ("ICEBERG", "HIVE"):
-        raise Failed("INVALID_TABLE_PROPERTY", f"Unable to set catalog 'awsdatacatalog' table property 'table_type' to [{kind}]")
+        raise Failed(
+            "INVALID_TABLE_PROPERTY", f"Unable to set catalog 'awsdatacatalog' table property 'table_type' to [{kind}]"
+        )
     iceberg = kind == "ICEBERG"
     for name in given:
         if name not in (_ICEBERG if iceberg else _HIVE):
             raise Failed("INVALID_TABLE_PROPERTY", f"Catalog 'awsdatacatalog' table property '{name}' does not exist")
     if iceberg and str(given.get("is_external", "true")).lower() != "false":
-        raise Failed("NOT_SUPPORTED", "External tables are not supported for table type ICEBERG. Set is_external to false")
+        raise Failed(
+            "NOT_SUPPORTED", "External tables are not supported for table type ICEBERG. Set is_external to false"
+        )
     location = str(given.get("location" if iceberg else "external_location", ""))
     if iceberg and not location:
         raise Failed("INVALID_TABLE_PROPERTY", "Table location must be specified for Iceberg tables: location")
@@ -142,5 +146,7 @@ def _compression(given: Mapping[str, Value]) -> str:
 
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:
     if value.upper() not in allowed:
-        raise Failed("INVALID_TABLE_PROPERTY", f"Table property '{name}' is {value}; supported are {', '.join(allowed)}")
+        raise Failed(
+            "INVALID_TABLE_PROPERTY", f"Table property '{name}' is {value}; supported are {', '.join(allowed)}"
+        )
     return value.upper()

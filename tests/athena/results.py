@@ -13,7 +13,16 @@ from tests.athena.answers import Result, Text
 
 Row = Sequence[str | None]
 
-_PRECISION = {"bigint": 19, "integer": 10, "smallint": 5, "tinyint": 3, "double": 17, "real": 17, "boolean": 0, "date": 0}
+_PRECISION = {
+    "bigint": 19,
+    "integer": 10,
+    "smallint": 5,
+    "tinyint": 3,
+    "double": 17,
+    "real": 17,
+    "boolean": 0,
+    "date": 0,
+}
 
 
 def rows_of(result: Result) -> list[Row]:

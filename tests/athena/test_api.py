@@ -69,7 +69,7 @@ def test_a_request_that_is_sent_twice_starts_one_query(ask: Asking) -> None:
 
 
 def test_a_query_that_is_stopped_ends_as_cancelled(ask: Asking) -> None:
-    slow = "select count(*) from unnest(sequence(1, 9999)) as a (n), unnest(sequence(1, 9999)) as b (n), unnest(sequence(1, 9999)) as c (n)"
+    slow = "select count(*) from " + ", ".join(f"unnest(sequence(1, 9999)) as {name} (n)" for name in "abc")
     execution = ask.start(slow)
     said = refused(ask.client.get_query_results, QueryExecutionId=execution)
     assert said.startswith("Query has not yet finished")
@@ -130,7 +130,10 @@ def test_glue_has_what_athena_leaves_there(ask: Asking, glue: Any, database: str
     assert found["t"]["Parameters"]["table_type"] == "ICEBERG"
     assert found["t"]["Parameters"]["metadata_location"].startswith(f"s3://athena-data/{database}/t/metadata/")
     assert found["v"]["TableType"] == "VIRTUAL_VIEW"
-    assert [(one["Name"], one["Type"]) for one in found["v"]["StorageDescriptor"]["Columns"]] == [("a", "int"), ("b", "string")]
+    assert [(one["Name"], one["Type"]) for one in found["v"]["StorageDescriptor"]["Columns"]] == [
+        ("a", "int"),
+        ("b", "string"),
+    ]
     versions = glue.get_table_versions(DatabaseName=database, TableName="v")["TableVersions"]
     assert all("StorageDescriptor" in one["Table"] for one in versions)
     assert ask("select * from v") == [{"a": "1", "b": "x"}]

@@ -16,28 +16,37 @@ from tests.athena.endpoint import Athena
 from tests.engines import compare
 
 EVENTS: list[dict[str, Any]] = [
-    {"at": "2026-01-05T01:00:00Z", "op": "insert", "Id": "005Sim000000001IAA", "fields": {"Name": "Ann", "Division": "North"}},
-    {"at": "2026-01-05T02:00:00Z", "op": "insert", "Id": "005Sim000000002IAA", "fields": {"Name": "Bob 東", "Division": ""}},
+    {
+        "at": "2026-01-05T01:00:00Z",
+        "op": "insert",
+        "Id": "005Sim000000001IAA",
+        "fields": {"Name": "Ann", "Division": "North"},
+    },
+    {
+        "at": "2026-01-05T02:00:00Z",
+        "op": "insert",
+        "Id": "005Sim000000002IAA",
+        "fields": {"Name": "Bob 東", "Division": ""},
+    },
     {"at": "2026-01-05T07:00:00Z", "op": "update", "Id": "005Sim000000001IAA", "fields": {"Division": "South"}},
     {"at": "2026-01-05T08:00:00Z", "op": "purge", "Id": "005Sim000000002IAA"},
     {"at": "2026-01-05T09:00:00Z", "op": "refresh"},
 ]
 
 
-@pytest.mark.athena
-def test_the_dimension_is_the_same_on_every_engine(
-    aws: Aws,
-    trino_server: Trino,
-    athena: Athena,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    scenario = tmp_path / "scenario.jsonl"
-    scenario.write_text("".join(json.dumps({"object": "User", **event}) + "\n" for event in EVENTS), encoding="utf-8")
+@pytest.fixture
+def running(aws: Aws, trino_server: Trino, athena: Athena, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command uses what runs already."""
     monkeypatch.setattr(compare, "start_aws", lambda: nullcontext(aws))
     monkeypatch.setattr(compare, "start_trino", lambda _: nullcontext(trino_server))
     monkeypatch.setattr(compare, "start_athena", lambda *_: nullcontext(athena))
+
+
+@pytest.mark.athena
+@pytest.mark.usefixtures("running")
+def test_the_dimension_is_the_same_on_every_engine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scenario = tmp_path / "scenario.jsonl"
+    scenario.write_text("".join(json.dumps({"object": "User", **event}) + "\n" for event in EVENTS), encoding="utf-8")
     assert compare.main(["--scenario", str(scenario)]) == 0
     shown = capsys.readouterr().out
     lines = [line.split() for line in shown.splitlines() if line.startswith("│")]

@@ -1,4 +1,4 @@
-"""The whole DAG in the environment `development`: Salesforce → S3 → Glue → dbt on Athena → CloudWatch and SNS; then upkeep."""
+"""The whole DAG in `development`: Salesforce → S3 → Glue → dbt on Athena → CloudWatch and SNS; then the upkeep."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -61,12 +59,20 @@ class Ran:
 
 
 @pytest.fixture(scope="module")
-def ran(athena: Athena, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
+def ran(athena: Athena, tmp_path_factory: pytest.TempPathFactory) -> Ran:
     folder = tmp_path_factory.mktemp("development")
     scenario = folder / "scenario.jsonl"
     scenario.write_text("".join(json.dumps(one) + "\n" for one in SCENARIO), encoding="utf-8")
     done = subprocess.run(
-        [sys.executable, "-m", "tests.athena.dag_runs", str(folder), athena.aws.endpoint, athena.endpoint, str(scenario)],
+        [
+            sys.executable,
+            "-m",
+            "tests.athena.dag_runs",
+            str(folder),
+            athena.aws.endpoint,
+            athena.endpoint,
+            str(scenario),
+        ],
         cwd=PROJECT,
         env={name: value for name, value in os.environ.items() if not name.startswith("SF_HISTORY_")},
         capture_output=True,
@@ -75,7 +81,7 @@ def ran(athena: Athena, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ra
     )
     shown = done.stdout + done.stderr
     assert done.returncode == 0, shown[-6000:]
-    yield Ran(json.loads(done.stdout.splitlines()[-1]), athena.aws, shown)
+    return Ran(json.loads(done.stdout.splitlines()[-1]), athena.aws, shown)
 
 
 def test_every_run_ends_well_and_a_failed_audit_is_made_good(ran: Ran) -> None:
@@ -123,7 +129,7 @@ def test_upkeep_is_done_by_athena(ran: Ran) -> None:
 
 
 def _staged(aws: Aws) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = client(aws, "s3").list_objects_v2(Bucket="lumata-lakehouse-development-staging").get(
-        "Contents", []
+    found: list[dict[str, Any]] = (
+        client(aws, "s3").list_objects_v2(Bucket="lumata-lakehouse-development-staging").get("Contents", [])
     )
     return [{**one, "Key": f"/{one['Key']}"} for one in found]

@@ -12,7 +12,7 @@ from tests.athena.tokens import Reader, statements, tokens
 @pytest.mark.parametrize(
     "sql",
     [
-        "select 'it''s; -- `awsdatacatalog`.x' as a, \"b;\"\"c\" -- awsdatacatalog.y; '\nfrom t /* ; ' */ where x = 1.5e3",
+        "select 'it''s; -- `a`.x' as a, \"b;\"\"c\" -- awsdatacatalog.y; '\nfrom t /* ; ' */ where x = 1.5e3",
         "merge into t using (select 1) s on true when matched then delete",
         "",
         "select U&'\\0041', 1..2, ?",
@@ -27,10 +27,11 @@ def test_a_semicolon_in_a_string_a_name_or_a_comment_divides_nothing() -> None:
 
 
 def test_the_glue_catalog_has_another_name_in_trino() -> None:
-    said = "select 'awsdatacatalog.x', awsdatacatalog from \"AwsDataCatalog\".db.t, awsdatacatalog . db.u -- awsdatacatalog.z"
-    assert in_trino(said) == (
-        "select 'awsdatacatalog.x', awsdatacatalog from \"iceberg\".db.t, \"iceberg\" . db.u -- awsdatacatalog.z"
+    said = (
+        "select 'awsdatacatalog.x', awsdatacatalog from \"AwsDataCatalog\".d.t, awsdatacatalog . u -- awsdatacatalog.z"
     )
+    right = 'select \'awsdatacatalog.x\', awsdatacatalog from "iceberg".d.t, "iceberg" . u -- awsdatacatalog.z'
+    assert in_trino(said) == right
 
 
 @pytest.mark.parametrize(
@@ -62,7 +63,10 @@ def test_a_statement_has_its_types(sql: str, kind: str, sub: str) -> None:
 @pytest.mark.parametrize(
     ("sql", "says"),
     [
-        ("create table t with (format 'parquet') as select 1", "line 1:29: mismatched input ''parquet''. Expecting: '='"),
+        (
+            "create table t with (format 'parquet') as select 1",
+            "line 1:29: mismatched input ''parquet''. Expecting: '='",
+        ),
         ("create table t with (write.data.path = 'x') as select 1", "line 1:27: mismatched input '.'. Expecting: '='"),
         ("create table t with (format = 'parquet'", "line 1:40: mismatched input '<EOF>'"),
         ("optimize t rewrite manifests", "line 1:12: mismatched input 'rewrite'. Expecting: 'REWRITE'"),

@@ -1,4 +1,4 @@
-"""The whole dbt project through dbt-athena as it is: increments, rebuild, snapshot, tests, unit tests, an erasure's part."""
+"""The whole dbt project through dbt-athena as it is: increments, rebuild, snapshot, tests, unit tests, an erasure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.athena.conftest import BY_HAND
-from tests.engines.engines import Engine, failures
+from tests.engines.engines import Engine
 from tests.engines.replay import build
 from tests.oracle.compare import differences, report
 from tests.oracle.history_model import dimension
@@ -62,29 +62,22 @@ def test_neither_a_run_without_news_nor_a_rebuild_commits_anything(by_hand: Engi
     before, there = snapshots(), rows(by_hand)
     build(by_hand, "user")
     assert by_hand.dbt(
-        "build", "--select", "tag:sf_user", "--exclude", "resource_type:unit_test", "resource_type:snapshot", "sf_raw.*",
-        "--full-refresh",
+        "build", "--full-refresh", "--select", "tag:sf_user",
+        "--exclude", "resource_type:unit_test", "resource_type:snapshot", "sf_raw.*",
     ).success  # fmt: skip
     assert rows(by_hand) == there
-    assert [one.summary.additional_properties.get("added-records") for one in _since(by_hand, before) if one.summary] in (
+    assert [
+        one.summary.additional_properties.get("added-records") for one in _since(by_hand, before) if one.summary
+    ] in (
         [],
         [None] * (snapshots() - before),
     )
 
 
-def test_unit_tests_know_microseconds_on_athena(by_hand: Engine) -> None:
-    """dbt-adapters #424: dbt-athena learns a model's types from a Hive table, which has milliseconds only."""
-    assert by_hand.dbt("build", "--select", "+int_sf_account_versions", "--exclude", "resource_type:unit_test").success
-    result = by_hand.dbt("test", "--select", "test_type:unit")
-    assert result.success, failures(result)
-    assert len(list(result.result or [])) >= 25
-    left = by_hand.catalog.list_tables("sf_curated_by_hand")  # type: ignore[attr-defined]
-    assert not [name for _, name in left if "dbt_tmp" in name]
-
-
 def test_an_erasure_drops_the_working_tables_with_their_files(by_hand: Engine) -> None:
     places = [
-        by_hand.catalog.load_table(f"sf_curated_by_hand.int_sf_user_{part}").location() for part in ("changes", "versions")
+        by_hand.catalog.load_table(f"sf_curated_by_hand.int_sf_user_{part}").location()
+        for part in ("changes", "versions")
     ]
     assert by_hand.dbt("run-operation", "drop_intermediate_tables", "--args", "{noun: user}").success
     assert not by_hand.catalog.table_exists("sf_curated_by_hand.int_sf_user_changes")

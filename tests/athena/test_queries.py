@@ -1,4 +1,4 @@
-"""docs/queries.md: every query in it runs on Athena, and on DuckDB where its dialect allows, and answers what the oracle says."""
+"""docs/queries.md: every query runs on Athena, on DuckDB where its dialect allows, and says what the oracle says."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -72,7 +73,7 @@ def one_user(versions: list[dict[str, Any]], _: Lake) -> list[tuple[Any, ...]]:
 
 
 def changes(versions: list[dict[str, Any]], _: Lake) -> list[tuple[Any, ...]]:
-    pairs = [(a, b) for a, b in zip(versions, versions[1:], strict=False) if a["user_id"] == b["user_id"]]
+    pairs = [(a, b) for a, b in pairwise(versions) if a["user_id"] == b["user_id"]]
     return [
         (b["user_id"], b["name"], b["effective_from"], a["division"], b["division"], a["audit_phase__c"],
          b["audit_phase__c"], a["is_deleted"], b["is_deleted"])
@@ -84,7 +85,9 @@ def counts(*moments: str) -> Answer:
     def answer(versions: list[dict[str, Any]], _: Lake) -> list[tuple[Any, ...]]:
         found: Counter[tuple[datetime, Any]] = Counter()
         for moment in map(at, moments):
-            found.update((moment, row["division"]) for row in versions if holds_at(row, moment) and not row["is_deleted"])
+            found.update(
+                (moment, row["division"]) for row in versions if holds_at(row, moment) and not row["is_deleted"]
+            )
         return sorted(((*key, count) for key, count in found.items()), key=lambda row: (row[0], row[1] or "~"))
 
     return answer
@@ -95,7 +98,9 @@ def deleted_or_back(versions: list[dict[str, Any]], _: Lake) -> list[tuple[Any, 
     for before, row in zip([None, *versions], versions, strict=False):
         was = bool(before and before["user_id"] == row["user_id"] and before["is_deleted"])
         if row["is_deleted"] != was:
-            found.append((row["user_id"], row["name"], row["effective_from"], "deleted" if row["is_deleted"] else "returned"))
+            found.append(
+                (row["user_id"], row["name"], row["effective_from"], "deleted" if row["is_deleted"] else "returned")
+            )
     return sorted(found, key=lambda row: (row[2], row[0]))
 
 
@@ -113,7 +118,9 @@ ANSWERS: dict[str, Answer] = {
     "Everybody as of a moment": as_of,
     "The history of one user": one_user,
     "What changed in a month": changes,
-    "Users per division at several moments": counts("2026-01-05 12:00:00", "2026-01-06 00:00:00", "2026-01-07 00:00:00"),
+    "Users per division at several moments": counts(
+        "2026-01-05 12:00:00", "2026-01-06 00:00:00", "2026-01-07 00:00:00"
+    ),
     "Users per division, day by day": counts("2026-01-05 00:00:00", "2026-01-06 00:00:00", "2026-01-07 00:00:00"),
     "Who was deleted, and who came back": deleted_or_back,
     "The current row against the log": against_the_log,

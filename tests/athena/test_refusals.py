@@ -42,7 +42,8 @@ def test_a_timestamp_with_time_zone_in_create_table(ask: Asking, database: str, 
     https://docs.aws.amazon.com/athena/latest/ug/querying-iceberg-supported-data-types.html
     """
     said = refused(
-        ask, f"create table t (a {kind}) location 's3://athena-data/{database}/t' tblproperties ('table_type'='ICEBERG')"
+        ask,
+        f"create table t (a {kind}) location 's3://athena-data/{database}/t' tblproperties ('table_type'='ICEBERG')",
     )
     assert f"cannot recognize input near '{kind}'" in said
     assert kind in refused(ask, f"alter table t add columns (b {kind})")
@@ -111,7 +112,9 @@ def test_a_table_property_that_ctas_does_not_know(ask: Asking, database: str) ->
     """
     said = failed(ask, ctas(database, "select 1 as a", "sorted_by=ARRAY['a']"))
     assert said == "INVALID_TABLE_PROPERTY: Catalog 'awsdatacatalog' table property 'sorted_by' does not exist"
-    assert "'partitioned_by' does not exist" in failed(ask, ctas(database, "select 1 as a", "partitioned_by=ARRAY['a']"))
+    assert "'partitioned_by' does not exist" in failed(
+        ask, ctas(database, "select 1 as a", "partitioned_by=ARRAY['a']")
+    )
 
 
 def test_a_table_property_that_create_table_or_alter_table_does_not_know(ask: Asking, database: str) -> None:
@@ -132,9 +135,12 @@ def test_an_external_iceberg_table(ask: Asking, database: str) -> None:
 
     https://docs.aws.amazon.com/athena/latest/ug/querying-iceberg-creating-tables.html
     """
-    table = f"create external table t (a int) location 's3://athena-data/{database}/t' tblproperties ('table_type'='ICEBERG')"
+    place = f"location 's3://athena-data/{database}/t'"
+    table = f"create external table t (a int) {place} tblproperties ('table_type'='ICEBERG')"
     assert refused(ask, table) == "External keyword not supported for table type ICEBERG"
-    assert "is_external" in failed(ask, ctas(database, "select 1 as a").replace("is_external=false", "is_external=true"))
+    assert "is_external" in failed(
+        ask, ctas(database, "select 1 as a").replace("is_external=false", "is_external=true")
+    )
 
 
 def test_an_iceberg_table_without_a_place(ask: Asking) -> None:
@@ -184,7 +190,9 @@ def test_double_quotes_in_ddl_and_backticks_in_queries(ask: Asking, database: st
     assert "backquoted identifiers are not supported" in failed(ask, "select * from `t`")
 
 
-@pytest.mark.parametrize("sql", ["truncate table t", "commit", "grant select on t to r", "call system.x()", "set role r"])
+@pytest.mark.parametrize(
+    "sql", ["truncate table t", "commit", "grant select on t to r", "call system.x()", "set role r"]
+)
 def test_statements_of_other_kinds(ask: Asking, sql: str) -> None:
     """Unsupported DDL; Considerations and limitations for SQL queries in Amazon Athena.
 

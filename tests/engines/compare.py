@@ -1,6 +1,6 @@
 """`make compare-engines`: one scenario through the pipeline on every engine; the dimensions must be the same rows.
 
-    python -m tests.engines.compare [--scenario FILE.jsonl] [--engines duckdb trino athena]
+python -m tests.engines.compare [--scenario FILE.jsonl] [--engines duckdb trino athena]
 """
 
 from __future__ import annotations
@@ -141,7 +141,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _plain(table: pa.Table) -> Rows:
     utc = [
-        column.cast(pa.timestamp("us", "UTC")).cast(pa.timestamp("us")) if pa.types.is_timestamp(column.type) else column
+        column.cast(pa.timestamp("us", "UTC")).cast(pa.timestamp("us"))
+        if pa.types.is_timestamp(column.type)
+        else column
         for column in table.columns
     ]
     return pa.Table.from_arrays(utc, table.column_names).to_pylist()

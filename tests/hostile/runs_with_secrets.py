@@ -63,9 +63,9 @@ def main(root: Path, report: Path) -> None:
             home.prepare(variables, fresh=True)
             from airflow.dag_processing.dagbag import DagBag
 
-            from local.replay import _warm_up
+            from local.replay import warm_up
 
-            _warm_up()
+            warm_up()
             dag = DagBag(dag_folder=variables["AIRFLOW__CORE__DAGS_FOLDER"], include_examples=False).dags[
                 "sf_user_pipeline"
             ]

@@ -133,9 +133,24 @@
     {%- endfor -%}
     {%- if missing -%}
         {%- do log('Adding to ' ~ relation ~ ': ' ~ missing | map(attribute='name') | join(', '), info=true) -%}
-        {%- do alter_relation_add_remove_columns(relation, missing, none) -%}
+        {%- do scd2_add_columns(relation, missing) -%}
         {%- do commit_ddl() -%}
     {%- endif -%}
+{%- endmacro %}
+
+
+{#- Adds columns to a table. -#}
+{% macro scd2_add_columns(relation, columns) -%}
+    {{ return(adapter.dispatch('scd2_add_columns', 'sf_history')(relation, columns)) }}
+{%- endmacro %}
+
+{% macro default__scd2_add_columns(relation, columns) -%}
+    {%- do alter_relation_add_remove_columns(relation, columns, none) -%}
+{%- endmacro %}
+
+{#- Athena's DDL is Hive's: ADD COLUMNS, backticks, types of its own. dbt-athena has that beside dbt's macro. -#}
+{% macro athena__scd2_add_columns(relation, columns) -%}
+    {%- do alter_relation_add_columns(relation, columns, 'iceberg') -%}
 {%- endmacro %}
 
 
