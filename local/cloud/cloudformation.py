@@ -25,36 +25,44 @@ def complete_cloudformation() -> None:
     _serve_mwaa()
     _leave_conditional_denials_out()
     _make_change_sets_whole()
-    _let_networks_go()
-    _write_policies_of_keys()
+    _delete_what_moto_leaves()
+    _delete_in_order()
 
 
-def _write_policies_of_keys() -> None:
-    """moto keeps the policy of a key from a template as it is, and then fails whenever it reads it as text."""
-    from moto.kms.models import Key
+def _delete_what_moto_leaves() -> None:
+    """moto's CloudFormation passes over these when it deletes a stack, so that the network around them cannot go."""
+    from moto.ec2.models import ec2_backends
+    from moto.ec2.models.elastic_ip_addresses import ElasticAddress
+    from moto.ec2.models.flow_logs import FlowLogs
+    from moto.ec2.models.nat_gateways import NatGateway
+    from moto.ec2.models.route_tables import RouteTable
+    from moto.ec2.models.vpcs import VPCEndPoint
 
-    usual = Key.create_from_cloudformation_json
+    by_model: dict[type, Callable[[Any, Any], object]] = {
+        RouteTable: lambda backend, table: backend.delete_route_table(table.id),
+        NatGateway: lambda backend, gateway: backend.delete_nat_gateway(gateway.id),
+        ElasticAddress: lambda backend, address: backend.release_address(allocation_id=address.allocation_id),
+        VPCEndPoint: lambda backend, endpoint: backend.delete_vpc_endpoints([endpoint.id]),
+        FlowLogs: lambda backend, log: backend.delete_flow_logs([log.id]),
+    }
+    for model, take in by_model.items():
 
-    def create(cls: Any, *given: Any, **named: Any) -> Key:  # noqa: ARG001 a class method
-        made = usual(*given, **named)
-        made.policy = made.policy if isinstance(made.policy, str) else json.dumps(made.policy)
-        return made
+        def delete(self: Any, account: str, region: str, take: Callable[[Any, Any], object] = take) -> None:
+            take(ec2_backends[account][region], self)
 
-    Key.create_from_cloudformation_json = classmethod(create)  # type: ignore[assignment, method-assign]
+        model.delete = delete  # type: ignore[attr-defined]
 
 
-def _let_networks_go() -> None:
-    """moto cannot take a network apart in order, as CloudFormation does; the rest stays, outside of any stack."""
+def _delete_in_order() -> None:
+    """moto deletes in any order, again and again until nothing gives way; CloudFormation what depends on others first."""
     from moto.cloudformation.parsing import ResourceMap
 
-    usual = ResourceMap.delete
-
-    def delete(self: ResourceMap) -> None:
-        try:
-            usual(self)
-        except Exception as error:
-            if "has dependencies" not in str(error) and "DependencyViolation" not in str(error):
-                raise
+    def delete(self: Any) -> None:
+        made_in_order = self._ResourceMap__get_resources_in_dependency_order()
+        for name in reversed(made_in_order):
+            there = self._parsed_resources.get(name)
+            if self._resource_json_map[name].get("DeletionPolicy") != "Retain" and not isinstance(there, str | None):
+                self._delete_resource(there, self._resource_json_map[name])
 
     ResourceMap.delete = delete  # type: ignore[method-assign]
 

@@ -41,9 +41,7 @@ Version = tuple[str, datetime, datetime | None, bool]
 
 
 @pytest.fixture
-def account(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Account:
-    for name, value in scene.aws.variables().items():
-        monkeypatch.setenv(name, value)
+def account(scene: Scene) -> Account:  # noqa: ARG001 its variables
     return whoami()
 
 
