@@ -114,7 +114,7 @@ def test_a_login_is_asked_for_without_an_echo(scene: Scene) -> None:
             ("[1]:", "2"),
             ("username:", "ada@example.com"),
             ("password:", "planted-password"),
-            ("security token:", "planted-token"),
+            ("security token (empty if the org trusts your addresses):", "planted-token"),
             ("[login]:", ""),
         ],
     )
