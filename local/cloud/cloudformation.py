@@ -15,9 +15,12 @@ from typing import Any
 
 from local.cloud import mwaa
 
-#: What a test wants: `stack_seconds` that a stack takes, `failing_resource` (logical name) and `reason`.
+#: What a test wants: `stack_seconds` that a stack takes (or until this is taken back), `failing_resource` (logical name)
+#: and `reason`, `refused_plan` (what CloudFormation says of every change set).
 FAULTS: dict[str, Any] = {}
 _CONTROL = "/stand-in/faults"
+_MAKER = "makes-a-stack"
+_doomed: set[threading.Thread] = set()
 
 
 def complete_cloudformation() -> None:
@@ -90,6 +93,8 @@ def _control(environ: dict[str, Any], start_response: Callable[..., Any]) -> lis
     wanted = json.loads(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))
     if wanted.pop("empty", False):
         mwaa.ENVIRONMENTS.clear()
+        # Stacks that are still being made belong to an account that is no more.
+        _doomed.update(thread for thread in threading.enumerate() if thread.name == _MAKER)
     for stack in cloudformation_backends["123456789012"]["us-east-1"].stacks.values():
         stack.status = wanted.get("stacks", {}).get(stack.name, stack.status)
     for name, faults in wanted.get("environments", {}).items():
@@ -133,7 +138,11 @@ def _make_change_sets_whole() -> None:
         for identifier, stack in list(self.stacks.items()):
             if stack.name == stack_name and stack.status == "REVIEW_IN_PROGRESS":
                 del self.stacks[identifier]
-        return create(self, stack_name, *rest, **named)
+        made = create(self, stack_name, *rest, **named)
+        if reason := FAULTS.get("refused_plan"):
+            refused: Any = self.describe_change_set(made[0])
+            refused.status, refused.status_reason = "FAILED", reason
+        return made
 
     def diff(self: ChangeSet) -> list[Change]:
         there = self.stack.resource_map
@@ -165,7 +174,7 @@ def _make_change_sets_whole() -> None:
         change_set: Any = self.describe_change_set(change_set_name)
         change_set.execution_status = "EXECUTE_IN_PROGRESS"
         change_set.stack.status = f"{change_set.change_set_type}_IN_PROGRESS"
-        threading.Thread(target=_execute, args=(change_set,), daemon=True).start()
+        threading.Thread(target=_execute, args=(change_set,), name=_MAKER, daemon=True).start()
 
     CloudFormationBackend.create_change_set = create_change_set  # type: ignore[method-assign]
     CloudFormationBackend.execute_change_set = execute_change_set  # type: ignore[method-assign]
@@ -175,7 +184,11 @@ def _make_change_sets_whole() -> None:
 def _execute(change_set: Any) -> None:
     stack, kind = change_set.stack, change_set.change_set_type
     stack._add_stack_event(f"{kind}_IN_PROGRESS", resource_status_reason="User Initiated")
-    time.sleep(FAULTS.get("stack_seconds", 0))
+    began = time.monotonic()
+    while time.monotonic() < began + FAULTS.get("stack_seconds", 0):
+        time.sleep(0.05)
+        if threading.current_thread() in _doomed:
+            return
     named = {change.logical_resource_id: change for change in change_set.changes}
     try:
         if (failing := FAULTS.get("failing_resource")) in named:

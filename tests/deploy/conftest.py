@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -86,16 +87,37 @@ class Scene:
         return Said(code, text.getvalue())
 
     def start(self, command: str, *more: str) -> subprocess.Popen[str]:
-        """Start it, and let it run."""
-        return subprocess.Popen(
-            self.arguments(command, *more),
-            cwd=PROJECT,
-            env=self.variables(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        """Start it, and let it run. It hears Ctrl-C, even where these tests run in the background and do not."""
+        usual = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            return subprocess.Popen(
+                self.arguments(command, *more),
+                cwd=PROJECT,
+                env=self.variables(),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+        finally:
+            signal.signal(signal.SIGINT, usual)
+
+    def read_until(self, process: subprocess.Popen[str], text: str) -> None:
+        """Read what a started command prints, up to a line with that text."""
+        assert process.stdout is not None
+        seen = ""
+        for line in process.stdout:
+            seen += line
+            self.outputs.append(line)
+            if text in line:
+                return
+        raise AssertionError(f"it ended without {text!r}:\n{seen}")
+
+    def read_rest(self, process: subprocess.Popen[str]) -> Said:
+        """Read the rest of what a started command prints."""
+        said, _ = process.communicate(timeout=120)
+        self.outputs.append(said)
+        return Said(process.returncode, said)
 
     def at_terminal(self, command: str, *more: str, answers: list[tuple[str, str]]) -> Said:
         """Run it at a terminal, and answer what it asks: (text that is waited for, what is typed)."""

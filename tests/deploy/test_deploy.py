@@ -172,40 +172,87 @@ def test_a_file_of_another_shape_is_refused_without_a_word_of_it(scene: Scene) -
 
 
 def test_a_killed_deployment_is_taken_up_where_it_ended(scene: Scene) -> None:
-    scene.faults(stack_seconds=5)
-    process = scene.start("up", "--yes", "--credentials", str(scene.login))
-    assert process.stdout is not None
-    for line in process.stdout:
-        if "CREATE_IN_PROGRESS" in line:
-            break
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    process.stdout.close()
+    scene.faults(stack_seconds=600)
+    killed = scene.start("up", "--yes", "--credentials", str(scene.login))
+    scene.read_until(killed, "CREATE_IN_PROGRESS")
+    killed.send_signal(signal.SIGKILL)
+    scene.read_rest(killed)
+    assert killed.returncode == -signal.SIGKILL
     assert stacks(scene)[FOUNDATION] == "CREATE_IN_PROGRESS"
+    again = scene.start("up", "--yes", "--credentials", str(scene.login))
+    scene.read_until(again, f"{FOUNDATION} is CREATE_IN_PROGRESS: an earlier deploy, or somebody else, is at it.")
     scene.faults()
-    done = scene.run("up", "--yes", "--credentials", str(scene.login))
+    done = scene.read_rest(again)
     assert done.code == 0, done.text
-    assert f"{FOUNDATION} is CREATE_IN_PROGRESS: an earlier deploy, or somebody else, is at it." in done.text
     assert f"{FOUNDATION}: nothing to change" in done.text
     assert set(stacks(scene).values()) == {"CREATE_COMPLETE"}
+    assert secret(scene) == LOGIN
 
 
 def test_ctrl_c_says_how_to_go_on(scene: Scene) -> None:
-    scene.faults(stack_seconds=60)
+    scene.faults(stack_seconds=600)
     process = scene.start("up", "--yes", "--credentials", str(scene.login))
-    assert process.stdout is not None
-    seen = ""
-    for line in process.stdout:
-        seen += line
-        if "CREATE_IN_PROGRESS" in line:
-            break
+    scene.read_until(process, "CREATE_IN_PROGRESS")
     process.send_signal(signal.SIGINT)
-    seen += process.stdout.read()
-    assert process.wait() == 130
-    process.stdout.close()
-    scene.outputs.append(seen)
-    assert "Run the same command again" in seen
-    assert "Traceback" not in seen
+    done = scene.read_rest(process)
+    assert done.code == 130
+    assert "Run the same command again" in done.text
+    assert "Traceback" not in done.text
+
+
+TAKEN = (
+    'Resource handler returned message: "lumata-lakehouse-development-raw already exists (Service: S3, Status Code: 409, '
+    'Request ID: 1)" (RequestToken: 1, HandlerErrorCode: AlreadyExists)'
+)
+
+
+def test_what_fails_says_what_to_do_and_that_helps(scene: Scene) -> None:
+    """One account, one mishap after the other, each mended as its message says."""
+    arguments = ("up", "--yes", "--credentials", str(scene.login))
+
+    scene.faults(refused_plan="The following hook(s)/validation failed: [AWS::EarlyValidation::ResourceExistenceCheck].")
+    done = scene.run(*arguments)
+    assert done.code == 1
+    assert "choose a BucketPrefix of your own" in done.text
+    assert stacks(scene) == {}, "nor is an empty stack left"
+
+    scene.faults(failing_resource="RawBucket", reason=TAKEN)
+    done = scene.run(*arguments)
+    assert done.code == 1
+    assert f"the stack {FOUNDATION} ended in ROLLBACK_COMPLETE.\n  - RawBucket (AWS::S3::Bucket): {TAKEN}" in done.text
+    assert "choose a BucketPrefix of your own" in done.text
+    remedy = f"aws cloudformation delete-stack --stack-name {FOUNDATION}"
+    assert remedy in done.text
+
+    scene.faults()
+    done = scene.run(*arguments)
+    assert done.code == 1
+    assert f"the stack {FOUNDATION} is ROLLBACK_COMPLETE: it could not be made" in done.text
+    assert "RawBucket" in done.text, "the reason is told again"
+    assert remedy in done.text
+
+    scene.client("cloudformation").delete_stack(StackName=FOUNDATION)
+    scene.faults(failing_resource="Airflow", reason="Environment sf-history-development is CREATE_FAILED")
+    done = scene.run(*arguments)
+    assert done.code == 1
+    assert f"the stack {AIRFLOW} ended in ROLLBACK_COMPLETE" in done.text
+    assert "The log groups airflow-<environment>-* say why" in done.text
+    assert f"aws cloudformation delete-stack --stack-name {AIRFLOW}" in done.text
+    assert stacks(scene) == {FOUNDATION: "CREATE_COMPLETE", NETWORK: "CREATE_COMPLETE", AIRFLOW: "ROLLBACK_COMPLETE"}
+
+    scene.client("cloudformation").delete_stack(StackName=AIRFLOW)
+    scene.faults()
+    done = scene.run(*arguments)
+    assert done.code == 0, done.text
+    assert "5 as they are" in done.text or "nothing to upload" in done.text, "the files were there already"
+
+    broken = {"status": "CREATE_FAILED", "error": "the subnets have no way out"}
+    scene.faults(environments={"sf-history-development": broken})
+    done = scene.run(*arguments)
+    assert done.code == 1
+    said = "the MWAA environment sf-history-development is CREATE_FAILED: INCORRECT_CONFIGURATION the subnets have no way"
+    assert said in done.text
+    assert "make destroy ENV=… (data stays), make deploy ENV=…" in done.text
 
 
 def test_a_run_that_is_still_going_on_is_waited_for(deployed: Scene) -> None:
