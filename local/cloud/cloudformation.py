@@ -15,8 +15,8 @@ from typing import Any
 
 from local.cloud import mwaa
 
-#: What a test wants: `stack_seconds` that a stack takes (or until this is taken back), `failing_resource` (logical name)
-#: and `reason`, `refused_plan` (what CloudFormation says of every change set).
+#: What a test wants: `stack_seconds` that a stack takes (or until this is taken back), `failing_resource` (its logical
+#: name) and `reason`, `refused_plan` (what CloudFormation says of every change set).
 FAULTS: dict[str, Any] = {}
 _CONTROL = "/stand-in/faults"
 _MAKER = "makes-a-stack"
@@ -57,7 +57,7 @@ def _delete_what_moto_leaves() -> None:
 
 
 def _delete_in_order() -> None:
-    """moto deletes in any order, again and again until nothing gives way; CloudFormation what depends on others first."""
+    """moto deletes in any order, again and again. In our templates nothing refers to what stands below it."""
     from moto.cloudformation.parsing import ResourceMap
 
     def delete(self: Any) -> None:

@@ -74,7 +74,7 @@ def _lifecycle_rule(rule: Properties) -> Properties:
 
 
 class _Key(Resource, CloudFormationModel):
-    """In place of moto's own, which keeps the policy as no text and fails to read it, and knows no tags of templates."""
+    """In place of moto's own, which keeps the policy as what is no text, cannot read it then, and fails on tags."""
 
     kind, service = "AWS::KMS::Key", "kms"
     Arn = ""

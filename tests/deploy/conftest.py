@@ -81,7 +81,7 @@ class Scene:
     def run(self, command: str, *more: str) -> Said:
         """Run it where nobody sits at a terminal; in this process, which has imported everything already."""
         text = io.StringIO()
-        with open(os.devnull) as nobody, redirect_stdout(text), redirect_stderr(text), _standard_input(nobody):
+        with Path(os.devnull).open() as nobody, redirect_stdout(text), redirect_stderr(text), _standard_input(nobody):
             code = main(self.arguments(command, *more)[3:])
         self.outputs.append(text.getvalue())
         return Said(code, text.getvalue())

@@ -201,8 +201,8 @@ def test_ctrl_c_says_how_to_go_on(scene: Scene) -> None:
 
 
 TAKEN = (
-    'Resource handler returned message: "lumata-lakehouse-development-raw already exists (Service: S3, Status Code: 409, '
-    'Request ID: 1)" (RequestToken: 1, HandlerErrorCode: AlreadyExists)'
+    'Resource handler returned message: "lumata-lakehouse-development-raw already exists (Service: S3, '
+    'Status Code: 409, Request ID: 1)" (RequestToken: 1, HandlerErrorCode: AlreadyExists)'
 )
 
 
@@ -210,7 +210,9 @@ def test_what_fails_says_what_to_do_and_that_helps(scene: Scene) -> None:
     """One account, one mishap after the other, each mended as its message says."""
     arguments = ("up", "--yes", "--credentials", str(scene.login))
 
-    scene.faults(refused_plan="The following hook(s)/validation failed: [AWS::EarlyValidation::ResourceExistenceCheck].")
+    scene.faults(
+        refused_plan="The following hook(s)/validation failed: [AWS::EarlyValidation::ResourceExistenceCheck]."
+    )
     done = scene.run(*arguments)
     assert done.code == 1
     assert "choose a BucketPrefix of your own" in done.text
@@ -250,7 +252,9 @@ def test_what_fails_says_what_to_do_and_that_helps(scene: Scene) -> None:
     scene.faults(environments={"sf-history-development": broken})
     done = scene.run(*arguments)
     assert done.code == 1
-    said = "the MWAA environment sf-history-development is CREATE_FAILED: INCORRECT_CONFIGURATION the subnets have no way"
+    said = (
+        "the MWAA environment sf-history-development is CREATE_FAILED: INCORRECT_CONFIGURATION the subnets have no way"
+    )
     assert said in done.text
     assert "make destroy ENV=… (data stays), make deploy ENV=…" in done.text
 

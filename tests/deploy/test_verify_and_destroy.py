@@ -42,7 +42,7 @@ Version = tuple[str, datetime, datetime | None, bool]
 
 
 @pytest.fixture
-def account(scene: Scene) -> Account:  # noqa: ARG001 its variables
+def account(scene: Scene) -> Account:
     return whoami()
 
 
