@@ -7,9 +7,9 @@ import json
 import re
 from pathlib import Path
 
-from pyiceberg.schema import Schema
 import pyarrow as pa
 import pytest
+from pyiceberg.schema import Schema
 
 from deploy.__main__ import main
 from deploy.ddl import statements

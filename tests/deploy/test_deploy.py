@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 import signal
+from collections.abc import Callable
 from typing import Any
 
+import pytest
+
+from deploy.credentials import login_from_prompt
 from tests.deploy.conftest import LOGIN, Scene
 
 SCRIPTS = "lumata-lakehouse-development-scripts"
@@ -123,19 +127,20 @@ def test_a_login_is_asked_for_without_an_echo(scene: Scene) -> None:
     assert secret(scene) == {**LOGIN, "domain": "login"}
 
 
-def test_client_credentials_are_asked_for(scene: Scene) -> None:
-    done = scene.at_terminal(
-        "up",
-        answers=[
-            ("Type yes:", "yes"),
-            ("[1]:", ""),
-            ("consumer key:", "planted-secret-key"),
-            ("consumer secret:", "planted-secret"),
-            ("salesforce.com):", "acme.my.salesforce.com"),
-        ],
-    )
-    assert done.code == 0, done.text
-    assert secret(scene)["consumer_secret"] == "planted-secret"
+def test_client_credentials_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    shown = {"[1]:": "", "salesforce.com):": "acme.my.salesforce.com"}
+    hidden = {"consumer key:": "planted-key", "consumer secret:": "planted-secret"}
+
+    def answers(known: dict[str, str]) -> Callable[[str], str]:
+        return lambda question: next(answer for asked, answer in known.items() if asked in question)
+
+    given = login_from_prompt("development", ask=answers(shown), ask_silently=answers(hidden))
+    assert json.loads(given) == {
+        "consumer_key": "planted-key",
+        "consumer_secret": "planted-secret",
+        "domain": "acme.my.salesforce.com",
+    }
 
 
 def test_nobody_is_asked_where_nobody_sits(scene: Scene) -> None:
