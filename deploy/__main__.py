@@ -39,7 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(given: argparse.Namespace, console: Console) -> int:
     # Each command imports what it needs: the help is to come at once.
     if given.command in ("up", "plan"):
-        from deploy.up import Options, deploy  # noqa: PLC0415
+        from deploy.options import Options  # noqa: PLC0415
+        from deploy.up import deploy  # noqa: PLC0415
 
         options = Options(
             environment=given.environment,

@@ -114,7 +114,7 @@ def login_from_prompt(
         login = {
             "username": ask("  username: "),
             "password": ask_silently("  password: "),
-            "security_token": ask_silently("  security token: "),
+            "security_token": ask_silently("  security token (empty if the org trusts your addresses): "),
             "domain": ask("  domain (login, test, or your My Domain) [login]: ").strip() or "login",
         }
     else:

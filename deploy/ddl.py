@@ -46,6 +46,8 @@ _NOTE = """\
 --
 -- timestamp with time zone: Athena reads and writes such columns, and refuses them in CREATE TABLE. Tables that have
 -- them are made by pyiceberg, through Glue. From staging onwards times are UTC without a zone, which Athena takes.
+--
+-- Not here: int_* and stg_*, which dbt makes anew in every run.
 """
 
 

@@ -77,7 +77,7 @@ def kept_things(account: Account, names: Names, *, own_secret: bool) -> KeptThin
             buckets=buckets,
             databases=databases,
             secret=secret,
-            key=_key(account, names),
+            key=_key(account, names, buckets),
             foundation=names.foundation if stack else "",
         )
 
@@ -100,21 +100,21 @@ def drop_data(account: Account, kept: KeptThings, console: Console, *, foundatio
         with explained(f"emptying the bucket {bucket}"):
             console.print(f"  {_emptied(s3, bucket):,} objects and versions deleted from s3://{bucket}")
     foundation()
-    # What its templates keep when their stack goes.
+    # What its templates keep when their stack goes. The key first: once the buckets have gone, nobody knows it.
     with explained("deleting what the stack has left"):
-        for bucket in kept.buckets:
-            _there(lambda bucket=bucket: s3.delete_bucket(Bucket=bucket))  # type: ignore[misc]
-        for database in kept.databases:
-            _there(lambda database=database: glue.delete_database(Name=database))  # type: ignore[misc]
-        if kept.secret:
-            secrets = account.client("secretsmanager")
-            _there(lambda: secrets.delete_secret(SecretId=kept.secret, ForceDeleteWithoutRecovery=True))
         if kept.key:
             kms = account.client("kms")
             if _there(lambda: kms.schedule_key_deletion(KeyId=kept.key, PendingWindowInDays=KEY_DAYS)):
                 console.print(
                     f"  the key goes in {KEY_DAYS} days; until then: aws kms cancel-key-deletion --key-id {kept.key}"
                 )
+        for database in kept.databases:
+            _there(lambda database=database: glue.delete_database(Name=database))  # type: ignore[misc]
+        if kept.secret:
+            secrets = account.client("secretsmanager")
+            _there(lambda: secrets.delete_secret(SecretId=kept.secret, ForceDeleteWithoutRecovery=True))
+        for bucket in kept.buckets:
+            _there(lambda bucket=bucket: s3.delete_bucket(Bucket=bucket))  # type: ignore[misc]
 
 
 def _emptied(s3: Any, bucket: str) -> int:
@@ -138,12 +138,17 @@ def _tables(glue: Any, database: str) -> list[str]:
     return [table["Name"] for page in pages for table in page["TableList"]]
 
 
-def _key(account: Account, names: Names) -> str:
-    """The key behind the environment's alias; after the stack has gone, nobody but the buckets knows it."""
+def _key(account: Account, names: Names, buckets: tuple[str, ...]) -> str:
+    """The environment's key: behind its alias; where the stack has gone, and the alias with it, in its buckets."""
     pages = account.client("kms").get_paginator("list_aliases").paginate()
     for alias in (alias for page in pages for alias in page["Aliases"]):
         if alias["AliasName"] == f"alias/{names.mwaa}" and alias.get("TargetKeyId"):
             return f"arn:{account.partition}:kms:{account.region}:{account.number}:key/{alias['TargetKeyId']}"
+    for bucket in buckets:
+        found = account.client("s3").get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]
+        for rule in found["Rules"]:
+            if key := rule.get("ApplyServerSideEncryptionByDefault", {}).get("KMSMasterKeyID"):
+                return str(key)
     return ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -14,32 +15,38 @@ from deploy.problem import DeployFailed, error_text, explained
 #: A resource that was stopped because another one failed has no reason of its own.
 _FOLLOWED = ("Resource creation cancelled", "Resource update cancelled", "The following resource(s) failed")
 
+#: What to do where a bucket's name is taken.
+TAKEN_BUCKET = (
+    "Bucket names are shared by all of AWS, and this one is taken: choose a BucketPrefix of your own in "
+    "deploy/cloudformation/parameters/<environment>.json, or --bucket-prefix. If the bucket is yours, kept from an "
+    "earlier deployment, docs/deploy.md says how it is taken up again"
+)
 #: What a reason says → what to do.
 _REMEDIES = (
+    (r"BucketAlready|AWS::S3::Bucket\): .*already ?exists", TAKEN_BUCKET),
     (
-        ("BucketAlreadyExists", "bucket already exists", "BucketAlreadyOwnedByYou"),
-        "Bucket names are shared by all of AWS, and this one is taken: choose a BucketPrefix of your own in "
-        "deploy/cloudformation/parameters/<environment>.json, or --bucket-prefix. If the bucket is yours, kept from an "
-        "earlier deployment, docs/deploy.md says how it is taken up again",
-    ),
-    (
-        ("already exists",),
+        r"already ?exists",
         "Something of that name is there, perhaps kept from an earlier deployment: docs/deploy.md (Taking up what was "
         "kept) says what to do",
     ),
     (
-        ("not authorized", "AccessDenied", "Access Denied"),
+        r"not authorized|Access ?Denied",
         "This identity lacks a permission: docs/deploy.md lists what whoever deploys must be allowed",
     ),
     (
-        ("subnet", "Subnet"),
+        r"subnet",
         "MWAA needs two private subnets in two zones, with a way out (NAT) or VPC endpoints: docs/deploy.md (Your own "
         "network)",
     ),
-    (("LimitExceeded", "limit", "quota"), "Ask AWS for more (Service Quotas), or free some"),
+    (r"limit|quota", "Ask AWS for more (Service Quotas), or free some"),
     (
-        ("requirements", "Requirements"),
+        r"requirements",
         "The log group airflow-<environment>-Scheduler (stream requirements_install) says which package failed",
+    ),
+    (
+        r"AWS::MWAA::Environment\)",
+        "The log groups airflow-<environment>-* say why (Scheduler, stream requirements_install; WebServer; "
+        "startup_script). Usual causes: subnets without a way out, a missing permission of the execution role",
     ),
 )
 
@@ -120,7 +127,8 @@ class StackEvents:
         reasons = self.reasons(stack, since=since)
         said = "".join(f"\n  - {reason}" for reason in reasons)
         hint = next(
-            (remedy for words, remedy in _REMEDIES if any(word in said for word in words)), "Set right what it names"
+            (remedy for pattern, remedy in _REMEDIES if re.search(pattern, said, re.IGNORECASE)),
+            "Set right what it names",
         )
         again = "run the same command again"
         if status in ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED"):

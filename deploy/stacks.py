@@ -11,13 +11,15 @@ from botocore.exceptions import ClientError
 
 from deploy.account import Account
 from deploy.problem import DeployFailed, error_text, explained
-from deploy.stack_events import StackEvents
+from deploy.stack_events import TAKEN_BUCKET, StackEvents
 from deploy.templates import Template
 
 #: Made by a change set that was never executed: there is nothing in it.
 UNMADE = "REVIEW_IN_PROGRESS"
 _DEAD = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED")
 _NOTHING = ("didn't contain changes", "No updates are to be performed")
+#: CloudFormation looks for resources of the same names before it makes any, and does not say which it found.
+_TAKEN = "ResourceExistenceCheck"
 _CAPABILITIES = ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM"]
 
 
@@ -139,7 +141,9 @@ class Stacks:
             return ChangeSet(name)
         raise DeployFailed(
             f"planning the stack {name}: CloudFormation refuses it: {reason}",
-            "Set right what it names (parameters are in deploy/cloudformation/parameters/), then run it again.",
+            f"{TAKEN_BUCKET}. Then run the same command again."
+            if _TAKEN in reason
+            else "Set right what it names (parameters are in deploy/cloudformation/parameters/), then run it again.",
         )
 
     def discard(self, proposed: ChangeSet) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from deploy.environment_wait import wait_until_available
 from deploy.first_run import last_success, report, start_or_resume, wait_for_dag, wait_for_run
 from deploy.lake import open_lake, settings_of
 from deploy.names import Names
+from deploy.options import Options
 from deploy.plan import Plan, show_plan
 from deploy.problem import DeployFailed
 from deploy.stack_events import StackEvents
@@ -36,36 +36,6 @@ PROJECT = Path(__file__).resolve().parents[1]
 #: Stands for the version of a file that is not uploaded yet.
 _LATER = "after-the-upload"
 _KEPT_SECRET = "ExistingSalesforceSecretArn"  # noqa: S105 the name of a parameter
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """What a person has asked for.
-
-    :param environment: development, staging or production.
-    :param yes: apply without asking.
-    :param credentials: file with the Salesforce login.
-    :param region: AWS region.
-    :param prefix: beginning of the buckets' names.
-    :param parameters: of the templates; they win over the file's.
-    :param bundle: a bundle that is built already; None: build it.
-    :param templates: folder of the templates; None: this project's.
-    :param run: whether to trigger the pipeline.
-    :param pause: seconds between two looks at what is waited for.
-    :param patience: seconds that Airflow is given to parse the pipeline.
-    """
-
-    environment: str
-    yes: bool = False
-    credentials: Path | None = None
-    region: str | None = None
-    prefix: str | None = None
-    parameters: Mapping[str, str] = field(default_factory=dict)
-    bundle: Path | None = None
-    templates: Path | None = None
-    run: bool = True
-    pause: float = 5.0
-    patience: float = 600.0
 
 
 class Deployment:

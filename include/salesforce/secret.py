@@ -3,7 +3,8 @@
     {"username": "…", "password": "…", "security_token": "…", "domain": "login"}
     {"consumer_key": "…", "consumer_secret": "…", "domain": "mycompany.my.salesforce.com"}
 
-Both may have `version`, the API version. No message holds a value: who reads it may not be who may read the secret.
+Both may have `version`, the API version. `security_token` is empty where the org trusts the range of addresses that the
+login comes from. No message holds a value: who reads it may not be who may read the secret.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from include.salesforce.errors import ConnectionIncomplete
 _PASSWORD = ("username", "password", "security_token", "domain")
 _CLIENT = ("consumer_key", "consumer_secret", "domain")
 _OPTIONAL = ("version",)
+#: An org that trusts the range of addresses one comes from has given no token.
+_MAY_BE_EMPTY = ("security_token",)
 _SECRET = ("password", "security_token", "consumer_secret")
 
 _SUFFIX = ".salesforce.com"
@@ -68,7 +71,7 @@ def parse_login(text: str, *, where: str) -> StoredLogin:
     if missing := [key for key in shape if key not in values]:
         raise _wrong(where, f"lacks {_keys(missing)} of {_shown(shape)}")
     for key, value in values.items():
-        if not isinstance(value, str) or not value.strip():
+        if not isinstance(value, str) or not (value.strip() or key in _MAY_BE_EMPTY):
             raise _wrong(where, f"has no text under the key {key!r}")
     domain = normalised_domain(values["domain"], where=where)
     if shape is _CLIENT and domain in ("login", "test"):
@@ -79,13 +82,14 @@ def parse_login(text: str, *, where: str) -> StoredLogin:
         )
     if "version" in values and not _VERSION.fullmatch(values["version"]):
         raise _wrong(where, "has no API version under the key 'version'; allowed is one such as 59.0")
-    extra = {key: values[key] for key in ("security_token", "consumer_key", "consumer_secret") if values.get(key)}
+    extra = {key: values[key].strip() for key in ("security_token",) if key in values}
+    extra |= {key: values[key] for key in ("consumer_key", "consumer_secret") if key in values}
     extra |= {"domain": domain, **({"version": values["version"]} if "version" in values else {})}
     return StoredLogin(
         login=values.get("username"),
         password=values.get("password"),
         extra=extra,
-        secrets=tuple(values[key] for key in _SECRET if values.get(key)),
+        secrets=tuple(values[key] for key in _SECRET if values.get(key, "").strip()),
     )
 
 

@@ -15,9 +15,12 @@ from typing import Any
 
 from local.cloud import mwaa
 
-#: What a test wants: `stack_seconds` that a stack takes, `failing_resource` (logical name) and `reason`.
+#: What a test wants: `stack_seconds` that a stack takes (or until this is taken back), `failing_resource` (its logical
+#: name) and `reason`, `refused_plan` (what CloudFormation says of every change set).
 FAULTS: dict[str, Any] = {}
 _CONTROL = "/stand-in/faults"
+_MAKER = "makes-a-stack"
+_doomed: set[threading.Thread] = set()
 
 
 def complete_cloudformation() -> None:
@@ -25,36 +28,44 @@ def complete_cloudformation() -> None:
     _serve_mwaa()
     _leave_conditional_denials_out()
     _make_change_sets_whole()
-    _let_networks_go()
-    _write_policies_of_keys()
+    _delete_what_moto_leaves()
+    _delete_in_order()
 
 
-def _write_policies_of_keys() -> None:
-    """moto keeps the policy of a key from a template as it is, and then fails whenever it reads it as text."""
-    from moto.kms.models import Key
+def _delete_what_moto_leaves() -> None:
+    """moto's CloudFormation passes over these when it deletes a stack, so that the network around them cannot go."""
+    from moto.ec2.models import ec2_backends
+    from moto.ec2.models.elastic_ip_addresses import ElasticAddress
+    from moto.ec2.models.flow_logs import FlowLogs
+    from moto.ec2.models.nat_gateways import NatGateway
+    from moto.ec2.models.route_tables import RouteTable
+    from moto.ec2.models.vpcs import VPCEndPoint
 
-    usual = Key.create_from_cloudformation_json
+    by_model: dict[type, Callable[[Any, Any], object]] = {
+        RouteTable: lambda backend, table: backend.delete_route_table(table.id),
+        NatGateway: lambda backend, gateway: backend.delete_nat_gateway(gateway.id),
+        ElasticAddress: lambda backend, address: backend.release_address(allocation_id=address.allocation_id),
+        VPCEndPoint: lambda backend, endpoint: backend.delete_vpc_endpoints([endpoint.id]),
+        FlowLogs: lambda backend, log: backend.delete_flow_logs([log.id]),
+    }
+    for model, take in by_model.items():
 
-    def create(cls: Any, *given: Any, **named: Any) -> Key:  # noqa: ARG001 a class method
-        made = usual(*given, **named)
-        made.policy = made.policy if isinstance(made.policy, str) else json.dumps(made.policy)
-        return made
+        def delete(self: Any, account: str, region: str, take: Callable[[Any, Any], object] = take) -> None:
+            take(ec2_backends[account][region], self)
 
-    Key.create_from_cloudformation_json = classmethod(create)  # type: ignore[assignment, method-assign]
+        model.delete = delete  # type: ignore[attr-defined]
 
 
-def _let_networks_go() -> None:
-    """moto cannot take a network apart in order, as CloudFormation does; the rest stays, outside of any stack."""
+def _delete_in_order() -> None:
+    """moto deletes in any order, again and again. In our templates nothing refers to what stands below it."""
     from moto.cloudformation.parsing import ResourceMap
 
-    usual = ResourceMap.delete
-
-    def delete(self: ResourceMap) -> None:
-        try:
-            usual(self)
-        except Exception as error:
-            if "has dependencies" not in str(error) and "DependencyViolation" not in str(error):
-                raise
+    def delete(self: Any) -> None:
+        made_in_order = self._ResourceMap__get_resources_in_dependency_order()
+        for name in reversed(made_in_order):
+            there = self._parsed_resources.get(name)
+            if self._resource_json_map[name].get("DeletionPolicy") != "Retain" and not isinstance(there, str | None):
+                self._delete_resource(there, self._resource_json_map[name])
 
     ResourceMap.delete = delete  # type: ignore[method-assign]
 
@@ -82,6 +93,8 @@ def _control(environ: dict[str, Any], start_response: Callable[..., Any]) -> lis
     wanted = json.loads(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))
     if wanted.pop("empty", False):
         mwaa.ENVIRONMENTS.clear()
+        # Stacks that are still being made belong to an account that is no more.
+        _doomed.update(thread for thread in threading.enumerate() if thread.name == _MAKER)
     for stack in cloudformation_backends["123456789012"]["us-east-1"].stacks.values():
         stack.status = wanted.get("stacks", {}).get(stack.name, stack.status)
     for name, faults in wanted.get("environments", {}).items():
@@ -125,7 +138,11 @@ def _make_change_sets_whole() -> None:
         for identifier, stack in list(self.stacks.items()):
             if stack.name == stack_name and stack.status == "REVIEW_IN_PROGRESS":
                 del self.stacks[identifier]
-        return create(self, stack_name, *rest, **named)
+        made = create(self, stack_name, *rest, **named)
+        if reason := FAULTS.get("refused_plan"):
+            refused: Any = self.describe_change_set(made[0])
+            refused.status, refused.status_reason = "FAILED", reason
+        return made
 
     def diff(self: ChangeSet) -> list[Change]:
         there = self.stack.resource_map
@@ -157,7 +174,7 @@ def _make_change_sets_whole() -> None:
         change_set: Any = self.describe_change_set(change_set_name)
         change_set.execution_status = "EXECUTE_IN_PROGRESS"
         change_set.stack.status = f"{change_set.change_set_type}_IN_PROGRESS"
-        threading.Thread(target=_execute, args=(change_set,), daemon=True).start()
+        threading.Thread(target=_execute, args=(change_set,), name=_MAKER, daemon=True).start()
 
     CloudFormationBackend.create_change_set = create_change_set  # type: ignore[method-assign]
     CloudFormationBackend.execute_change_set = execute_change_set  # type: ignore[method-assign]
@@ -167,7 +184,11 @@ def _make_change_sets_whole() -> None:
 def _execute(change_set: Any) -> None:
     stack, kind = change_set.stack, change_set.change_set_type
     stack._add_stack_event(f"{kind}_IN_PROGRESS", resource_status_reason="User Initiated")
-    time.sleep(FAULTS.get("stack_seconds", 0))
+    began = time.monotonic()
+    while time.monotonic() < began + FAULTS.get("stack_seconds", 0):
+        time.sleep(0.05)
+        if threading.current_thread() in _doomed:
+            return
     named = {change.logical_resource_id: change for change in change_set.changes}
     try:
         if (failing := FAULTS.get("failing_resource")) in named:

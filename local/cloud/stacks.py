@@ -7,22 +7,12 @@ workgroup, its secret, its alarms and its policies. MWAA is no service of moto's
 from __future__ import annotations
 
 import json
-from functools import cache
-from typing import Any, ClassVar
 
-import boto3
-from botocore.model import ListShape, Shape, StructureShape
 from moto.cloudformation import parsing
 from moto.core.common_models import CloudFormationModel
 
 from local.cloud import mwaa
-
-ACCOUNT, REGION = "123456789012", "us-east-1"
-
-Properties = dict[str, Any]
-
-#: Where the other services are; None: where boto3 looks by itself (`mock_aws`).
-_endpoint: str | None = None
+from local.cloud.resource import ACCOUNT, REGION, Properties, Resource, find_services_at
 
 
 def teach_cloudformation(endpoint: str | None = None) -> None:
@@ -30,105 +20,12 @@ def teach_cloudformation(endpoint: str | None = None) -> None:
 
     :param endpoint: of moto's server; None: the process runs under `mock_aws`.
     """
-    global _endpoint  # noqa: PLW0603  moto makes the resources: there is nobody to hand it to
-    _endpoint = endpoint
+    find_services_at(endpoint)
     for known in (parsing.get_model_list, parsing.get_model_map, parsing.get_name_type_map):
         known.cache_clear()
 
 
-@cache
-def _client(service: str, endpoint: str | None) -> Any:
-    """A client; making one takes longer than what it is asked."""
-    make: Any = boto3.client
-    return make(
-        service,
-        region_name=REGION,
-        endpoint_url=endpoint,
-        aws_access_key_id="stand-in",
-        aws_secret_access_key="stand-in",  # noqa: S106  moto takes any
-    )
-
-
-class _Resource:
-    """One that was made. A subclass says by which calls.
-
-    :param properties: as the template has them, references resolved.
-    """
-
-    kind: ClassVar[str]
-    service: ClassVar[str]
-
-    def __init__(self, properties: Properties) -> None:
-        #: What `Ref` gives.
-        self.physical_resource_id = self.make(properties)
-
-    def make(self, properties: Properties) -> str:
-        """Make it, and say what `Ref` gives."""
-        raise NotImplementedError
-
-    def unmake(self) -> None:
-        """Take it away. One that goes with another resource has nothing to do."""
-
-    def change(self, properties: Properties) -> None:
-        """Make it what the properties say: taken away and made again, unless a type knows better."""
-        self.unmake()
-        self.physical_resource_id = self.make(properties)
-
-    def call(self, operation: str, **arguments: Any) -> Any:
-        """Call the service. Numbers and booleans that CloudFormation hands over as text become what the API takes."""
-        client = _client(self.service, _endpoint)
-        model = client.meta.service_model.operation_model(client.meta.method_to_api_mapping[operation])
-        return getattr(client, operation)(**_typed(model.input_shape, arguments))
-
-    # What moto calls.
-
-    def delete(self, _account: str, _region: str) -> None:
-        self.unmake()
-
-    def is_created(self) -> bool:
-        return True
-
-    def get_cfn_attribute(self, attribute: str) -> str:
-        return str(getattr(self, attribute))
-
-    @classmethod
-    def has_cfn_attr(cls, attr: str) -> bool:
-        return hasattr(cls, attr)
-
-    @staticmethod
-    def cloudformation_name_type() -> str:
-        return ""
-
-    @classmethod
-    def cloudformation_type(cls) -> str:
-        return cls.kind
-
-    @classmethod
-    def create_from_cloudformation_json(
-        cls,
-        resource_name: str,  # noqa: ARG003  moto's signature
-        cloudformation_json: Properties,
-        account_id: str,  # noqa: ARG003
-        region_name: str,  # noqa: ARG003
-        **kwargs: Any,  # noqa: ARG003
-    ) -> _Resource:
-        return cls(cloudformation_json["Properties"])
-
-    @classmethod
-    def update_from_cloudformation_json(
-        cls,
-        original_resource: Any,
-        new_resource_name: str,  # noqa: ARG003  moto's signature
-        cloudformation_json: Properties,
-        account_id: str,  # noqa: ARG003
-        region_name: str,  # noqa: ARG003
-    ) -> _Resource:
-        changed: _Resource = original_resource
-        changed.change(cloudformation_json["Properties"])
-        return changed
-
-
-class _Bucket(_Resource, CloudFormationModel):
+class _Bucket(Resource, CloudFormationModel):
     """In place of moto's own, which takes encryption and tags and no versioning, lifecycle or access block."""
 
     kind, service = "AWS::S3::Bucket", "s3"
@@ -176,7 +73,35 @@ def _lifecycle_rule(rule: Properties) -> Properties:
     return {**same, "ID": rule["Id"], "Filter": {"Prefix": rule.get("Prefix", "")}, **expires}
 
 
-class _Database(_Resource, CloudFormationModel):
+class _Key(Resource, CloudFormationModel):
+    """In place of moto's own, which keeps the policy as what is no text, cannot read it then, and fails on tags."""
+
+    kind, service = "AWS::KMS::Key", "kms"
+    Arn = ""
+
+    def make(self, properties: Properties) -> str:
+        made = self.call(
+            "create_key",
+            Description=properties["Description"],
+            Policy=json.dumps(properties["KeyPolicy"]),
+            Tags=_key_tags(properties),
+        )["KeyMetadata"]
+        self.Arn = str(made["Arn"])
+        if properties["EnableKeyRotation"]:
+            self.call("enable_key_rotation", KeyId=made["KeyId"])
+        return str(made["KeyId"])
+
+    def change(self, properties: Properties) -> None:
+        key = self.physical_resource_id
+        self.call("put_key_policy", KeyId=key, PolicyName="default", Policy=json.dumps(properties["KeyPolicy"]))
+        self.call("tag_resource", KeyId=key, Tags=_key_tags(properties))
+
+
+def _key_tags(properties: Properties) -> list[dict[str, str]]:
+    return [{"TagKey": tag["Key"], "TagValue": tag["Value"]} for tag in properties.get("Tags", [])]
+
+
+class _Database(Resource, CloudFormationModel):
     kind, service = "AWS::Glue::Database", "glue"
 
     def make(self, properties: Properties) -> str:
@@ -190,7 +115,7 @@ class _Database(_Resource, CloudFormationModel):
         self.call("delete_database", Name=self.physical_resource_id)
 
 
-class _Workgroup(_Resource, CloudFormationModel):
+class _Workgroup(Resource, CloudFormationModel):
     kind, service = "AWS::Athena::WorkGroup", "athena"
 
     def make(self, properties: Properties) -> str:
@@ -206,7 +131,7 @@ class _Workgroup(_Resource, CloudFormationModel):
         self.call("delete_work_group", WorkGroup=self.physical_resource_id, RecursiveDeleteOption=True)
 
 
-class _Secret(_Resource, CloudFormationModel):
+class _Secret(Resource, CloudFormationModel):
     kind, service = "AWS::SecretsManager::Secret", "secretsmanager"
 
     def make(self, properties: Properties) -> str:
@@ -219,7 +144,7 @@ class _Secret(_Resource, CloudFormationModel):
         self.call("delete_secret", SecretId=self.physical_resource_id)
 
 
-class _Alarm(_Resource, CloudFormationModel):
+class _Alarm(Resource, CloudFormationModel):
     kind, service = "AWS::CloudWatch::Alarm", "cloudwatch"
 
     def make(self, properties: Properties) -> str:
@@ -233,7 +158,7 @@ class _Alarm(_Resource, CloudFormationModel):
         self.call("delete_alarms", AlarmNames=[self.physical_resource_id])
 
 
-class _BucketPolicy(_Resource, CloudFormationModel):
+class _BucketPolicy(Resource, CloudFormationModel):
     kind, service = "AWS::S3::BucketPolicy", "s3"
 
     def make(self, properties: Properties) -> str:
@@ -241,7 +166,7 @@ class _BucketPolicy(_Resource, CloudFormationModel):
         return str(properties["Bucket"])
 
 
-class _TopicPolicy(_Resource, CloudFormationModel):
+class _TopicPolicy(Resource, CloudFormationModel):
     kind, service = "AWS::SNS::TopicPolicy", "sns"
 
     def make(self, properties: Properties) -> str:
@@ -251,7 +176,7 @@ class _TopicPolicy(_Resource, CloudFormationModel):
         return str(properties["Topics"][0])
 
 
-class _Subscription(_Resource, CloudFormationModel):
+class _Subscription(Resource, CloudFormationModel):
     kind, service = "AWS::SNS::Subscription", "sns"
 
     def make(self, properties: Properties) -> str:
@@ -261,7 +186,7 @@ class _Subscription(_Resource, CloudFormationModel):
         self.call("unsubscribe", SubscriptionArn=self.physical_resource_id)
 
 
-class _Egress(_Resource, CloudFormationModel):
+class _Egress(Resource, CloudFormationModel):
     kind, service = "AWS::EC2::SecurityGroupEgress", "ec2"
 
     def make(self, properties: Properties) -> str:
@@ -274,7 +199,7 @@ class _Egress(_Resource, CloudFormationModel):
         return f"{properties['GroupId']}-egress"
 
 
-class _Airflow(_Resource, CloudFormationModel):
+class _Airflow(Resource, CloudFormationModel):
     kind, service = "AWS::MWAA::Environment", "mwaa"
     Arn = WebserverUrl = ""
 
@@ -290,17 +215,3 @@ class _Airflow(_Resource, CloudFormationModel):
 
     def unmake(self) -> None:
         mwaa.ENVIRONMENTS.pop(self.physical_resource_id, None)
-
-
-def _typed(shape: Shape, value: Any) -> Any:
-    if isinstance(shape, StructureShape) and isinstance(value, dict):
-        return {key: _typed(shape.members[key], part) for key, part in value.items() if part is not None}
-    if isinstance(shape, ListShape) and isinstance(value, list):
-        return [_typed(shape.member, part) for part in value if part is not None]
-    if isinstance(value, str) and shape.type_name in ("integer", "long"):
-        return int(value)
-    if isinstance(value, str) and shape.type_name in ("double", "float"):
-        return float(value)
-    if isinstance(value, str) and shape.type_name == "boolean":
-        return value == "true"
-    return value

@@ -60,7 +60,7 @@ def _secrets_of(hook: LoginHook) -> list[str]:
     connection = hook.get_connection(hook.conn_id)
     extra = connection.extra_dejson
     found = [connection.password, *(extra.get(prefix + key) for key in SECRETS for prefix in ("", _OLD_PREFIX))]
-    return [secret for secret in found if isinstance(secret, str)]
+    return [secret for secret in found if isinstance(secret, str) and secret]
 
 
 def _no_connection(environment: Environment) -> ConnectionIncomplete:

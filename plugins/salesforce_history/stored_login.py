@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import json
 import logging
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.salesforce.hooks.salesforce import SalesforceHook
 from airflow.sdk import Connection
 from airflow.sdk.exceptions import AirflowNotFoundException
 from airflow.sdk.log import mask_secret
+from simple_salesforce import Salesforce
+from simple_salesforce.api import DEFAULT_API_VERSION
 
 from include.salesforce.errors import ConnectionIncomplete, Unavailable
 from include.salesforce.secret import StoredLogin, parse_login
@@ -40,6 +43,7 @@ class LoginHook(SalesforceHook):
         super().__init__(salesforce_conn_id=environment.salesforce_conn_id, session=session)
         self._environment = environment
         self._found: Connection | None = None
+        self._from_secret = False
 
     def get_connection(self, conn_id: str) -> Connection:  # type: ignore[override]
         """The connection, or what the secret makes of it.
@@ -56,7 +60,24 @@ class LoginHook(SalesforceHook):
                 if not self._environment.salesforce_secret:
                     raise
                 self._found = _connection(conn_id, read_secret(self._environment))
+                self._from_secret = True
         return self._found
+
+    @cached_property
+    def conn(self) -> Salesforce:
+        """The session. SalesforceHook takes an empty security token for none, and then knows no way to log in."""
+        connection = self.get_connection(self.conn_id)
+        extra = connection.extra_dejson
+        if not self._from_secret or extra.get("security_token") != "":
+            return super().conn
+        return Salesforce(
+            username=connection.login,
+            password=connection.password,
+            security_token="",
+            domain=extra["domain"],
+            version=extra.get("version") or DEFAULT_API_VERSION,
+            session=self.session,
+        )
 
 
 def read_secret(environment: Environment) -> StoredLogin:

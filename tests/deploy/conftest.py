@@ -1,24 +1,29 @@
-"""An AWS, a small bundle, and the deploy command as people run it: a process, at a terminal where it asks."""
+"""An AWS, a small bundle, and the deploy command as people run it: at a terminal where it asks, else without one."""
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pty
 import select
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import boto3
 import pytest
 import requests
 from botocore.config import Config
 
+from deploy import account
+from deploy.__main__ import main
 from local.cloud.aws import Aws, start_aws
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -74,31 +79,45 @@ class Scene:
         return [sys.executable, "-m", "deploy", command, *common, *pause, *bundle, *more]
 
     def run(self, command: str, *more: str) -> Said:
-        """Run it where nobody sits at a terminal."""
-        done = subprocess.run(
-            self.arguments(command, *more),
-            cwd=PROJECT,
-            env=self.variables(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        self.outputs.append(done.stdout)
-        return Said(done.returncode, done.stdout)
+        """Run it where nobody sits at a terminal; in this process, which has imported everything already."""
+        text = io.StringIO()
+        with Path(os.devnull).open() as nobody, redirect_stdout(text), redirect_stderr(text), _standard_input(nobody):
+            code = main(self.arguments(command, *more)[3:])
+        self.outputs.append(text.getvalue())
+        return Said(code, text.getvalue())
 
     def start(self, command: str, *more: str) -> subprocess.Popen[str]:
-        """Start it, and let it run."""
-        return subprocess.Popen(
-            self.arguments(command, *more),
-            cwd=PROJECT,
-            env=self.variables(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        """Start it, and let it run. It hears Ctrl-C, even where these tests run in the background and do not."""
+        usual = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            return subprocess.Popen(
+                self.arguments(command, *more),
+                cwd=PROJECT,
+                env=self.variables(),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+        finally:
+            signal.signal(signal.SIGINT, usual)
+
+    def read_until(self, process: subprocess.Popen[str], text: str) -> None:
+        """Read what a started command prints, up to a line with that text."""
+        assert process.stdout is not None
+        seen = ""
+        for line in process.stdout:
+            seen += line
+            self.outputs.append(line)
+            if text in line:
+                return
+        raise AssertionError(f"it ended without {text!r}:\n{seen}")
+
+    def read_rest(self, process: subprocess.Popen[str]) -> Said:
+        """Read the rest of what a started command prints."""
+        said, _ = process.communicate(timeout=120)
+        self.outputs.append(said)
+        return Said(process.returncode, said)
 
     def at_terminal(self, command: str, *more: str, answers: list[tuple[str, str]]) -> Said:
         """Run it at a terminal, and answer what it asks: (text that is waited for, what is typed)."""
@@ -147,6 +166,15 @@ class Scene:
         )
 
 
+@contextmanager
+def _standard_input(given: TextIO) -> Iterator[None]:
+    usual, sys.stdin = sys.stdin, given
+    try:
+        yield
+    finally:
+        sys.stdin = usual
+
+
 def write_bundle(folder: Path) -> None:
     """What a bundle is made of, as little as will do."""
     (folder / "dags" / "include" / "objects").mkdir(parents=True)
@@ -158,16 +186,25 @@ def write_bundle(folder: Path) -> None:
 
 @pytest.fixture(scope="session")
 def aws() -> Iterator[Aws]:
+    """One for all tests; `emptied` makes it a new account."""
     with start_aws() as running:
         yield running
 
 
-@pytest.fixture
-def scene(aws: Aws, tmp_path: Path) -> Iterator[Scene]:
-    """An empty account. Whatever a command prints in it holds no secret."""
+def emptied(aws: Aws) -> Aws:
+    """The same AWS with nothing in it, and nothing to go wrong."""
     requests.post(f"{aws.endpoint}/moto-api/reset", timeout=30).raise_for_status()
+    requests.post(f"{aws.endpoint}/stand-in/faults", json={"empty": True}, timeout=30).raise_for_status()
+    return aws
+
+
+@pytest.fixture
+def scene(aws: Aws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
+    """An empty account. Whatever a command prints in it holds no secret."""
+    for name, value in emptied(aws).variables().items():
+        monkeypatch.setenv(name, value)
+    account._client.cache_clear()
     made = Scene(aws, tmp_path)
-    made.faults(empty=True)
     write_bundle(made.bundle)
     made.login.write_text(json.dumps(LOGIN), encoding="utf-8")
     made.login.chmod(0o600)

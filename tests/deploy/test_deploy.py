@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 import signal
+from collections.abc import Callable
 from typing import Any
 
+import pytest
+
+from deploy.credentials import login_from_prompt
 from tests.deploy.conftest import LOGIN, Scene
 
 SCRIPTS = "lumata-lakehouse-development-scripts"
@@ -114,7 +118,7 @@ def test_a_login_is_asked_for_without_an_echo(scene: Scene) -> None:
             ("[1]:", "2"),
             ("username:", "ada@example.com"),
             ("password:", "planted-password"),
-            ("security token:", "planted-token"),
+            ("security token (empty if the org trusts your addresses):", "planted-token"),
             ("[login]:", ""),
         ],
     )
@@ -123,19 +127,20 @@ def test_a_login_is_asked_for_without_an_echo(scene: Scene) -> None:
     assert secret(scene) == {**LOGIN, "domain": "login"}
 
 
-def test_client_credentials_are_asked_for(scene: Scene) -> None:
-    done = scene.at_terminal(
-        "up",
-        answers=[
-            ("Type yes:", "yes"),
-            ("[1]:", ""),
-            ("consumer key:", "planted-secret-key"),
-            ("consumer secret:", "planted-secret"),
-            ("salesforce.com):", "acme.my.salesforce.com"),
-        ],
-    )
-    assert done.code == 0, done.text
-    assert secret(scene)["consumer_secret"] == "planted-secret"
+def test_client_credentials_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    shown = {"[1]:": "", "salesforce.com):": "acme.my.salesforce.com"}
+    hidden = {"consumer key:": "planted-key", "consumer secret:": "planted-secret"}
+
+    def answers(known: dict[str, str]) -> Callable[[str], str]:
+        return lambda question: next(answer for asked, answer in known.items() if asked in question)
+
+    given = login_from_prompt("development", ask=answers(shown), ask_silently=answers(hidden))
+    assert json.loads(given) == {
+        "consumer_key": "planted-key",
+        "consumer_secret": "planted-secret",
+        "domain": "acme.my.salesforce.com",
+    }
 
 
 def test_nobody_is_asked_where_nobody_sits(scene: Scene) -> None:
@@ -172,40 +177,91 @@ def test_a_file_of_another_shape_is_refused_without_a_word_of_it(scene: Scene) -
 
 
 def test_a_killed_deployment_is_taken_up_where_it_ended(scene: Scene) -> None:
-    scene.faults(stack_seconds=5)
-    process = scene.start("up", "--yes", "--credentials", str(scene.login))
-    assert process.stdout is not None
-    for line in process.stdout:
-        if "CREATE_IN_PROGRESS" in line:
-            break
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    process.stdout.close()
+    scene.faults(stack_seconds=600)
+    killed = scene.start("up", "--yes", "--credentials", str(scene.login))
+    scene.read_until(killed, "CREATE_IN_PROGRESS")
+    killed.send_signal(signal.SIGKILL)
+    scene.read_rest(killed)
+    assert killed.returncode == -signal.SIGKILL
     assert stacks(scene)[FOUNDATION] == "CREATE_IN_PROGRESS"
+    again = scene.start("up", "--yes", "--credentials", str(scene.login))
+    scene.read_until(again, f"{FOUNDATION} is CREATE_IN_PROGRESS: an earlier deploy, or somebody else, is at it.")
     scene.faults()
-    done = scene.run("up", "--yes", "--credentials", str(scene.login))
+    done = scene.read_rest(again)
     assert done.code == 0, done.text
-    assert f"{FOUNDATION} is CREATE_IN_PROGRESS: an earlier deploy, or somebody else, is at it." in done.text
     assert f"{FOUNDATION}: nothing to change" in done.text
     assert set(stacks(scene).values()) == {"CREATE_COMPLETE"}
+    assert secret(scene) == LOGIN
 
 
 def test_ctrl_c_says_how_to_go_on(scene: Scene) -> None:
-    scene.faults(stack_seconds=60)
+    scene.faults(stack_seconds=600)
     process = scene.start("up", "--yes", "--credentials", str(scene.login))
-    assert process.stdout is not None
-    seen = ""
-    for line in process.stdout:
-        seen += line
-        if "CREATE_IN_PROGRESS" in line:
-            break
+    scene.read_until(process, "CREATE_IN_PROGRESS")
     process.send_signal(signal.SIGINT)
-    seen += process.stdout.read()
-    assert process.wait() == 130
-    process.stdout.close()
-    scene.outputs.append(seen)
-    assert "Run the same command again" in seen
-    assert "Traceback" not in seen
+    done = scene.read_rest(process)
+    assert done.code == 130
+    assert "Run the same command again" in done.text
+    assert "Traceback" not in done.text
+
+
+TAKEN = (
+    'Resource handler returned message: "lumata-lakehouse-development-raw already exists (Service: S3, '
+    'Status Code: 409, Request ID: 1)" (RequestToken: 1, HandlerErrorCode: AlreadyExists)'
+)
+
+
+def test_what_fails_says_what_to_do_and_that_helps(scene: Scene) -> None:
+    """One account, one mishap after the other, each mended as its message says."""
+    arguments = ("up", "--yes", "--credentials", str(scene.login))
+
+    scene.faults(
+        refused_plan="The following hook(s)/validation failed: [AWS::EarlyValidation::ResourceExistenceCheck]."
+    )
+    done = scene.run(*arguments)
+    assert done.code == 1
+    assert "choose a BucketPrefix of your own" in done.text
+    assert stacks(scene) == {}, "nor is an empty stack left"
+
+    scene.faults(failing_resource="RawBucket", reason=TAKEN)
+    done = scene.run(*arguments)
+    assert done.code == 1
+    assert f"the stack {FOUNDATION} ended in ROLLBACK_COMPLETE.\n  - RawBucket (AWS::S3::Bucket): {TAKEN}" in done.text
+    assert "choose a BucketPrefix of your own" in done.text
+    remedy = f"aws cloudformation delete-stack --stack-name {FOUNDATION}"
+    assert remedy in done.text
+
+    scene.faults()
+    done = scene.run(*arguments)
+    assert done.code == 1
+    assert f"the stack {FOUNDATION} is ROLLBACK_COMPLETE: it could not be made" in done.text
+    assert "RawBucket" in done.text, "the reason is told again"
+    assert remedy in done.text
+
+    scene.client("cloudformation").delete_stack(StackName=FOUNDATION)
+    scene.faults(failing_resource="Airflow", reason="Environment sf-history-development is CREATE_FAILED")
+    done = scene.run(*arguments)
+    assert done.code == 1
+    assert f"the stack {AIRFLOW} ended in ROLLBACK_COMPLETE" in done.text
+    assert "The log groups airflow-<environment>-* say why" in done.text
+    assert f"aws cloudformation delete-stack --stack-name {AIRFLOW}" in done.text
+    assert stacks(scene) == {FOUNDATION: "CREATE_COMPLETE", NETWORK: "CREATE_COMPLETE", AIRFLOW: "ROLLBACK_COMPLETE"}
+
+    scene.client("cloudformation").delete_stack(StackName=AIRFLOW)
+    scene.faults()
+    done = scene.run(*arguments)
+    assert done.code == 0, done.text
+    assert "5 as they are" in done.text or "nothing to upload" in done.text, "the files were there already"
+
+    broken = {"status": "CREATE_FAILED", "error": "the subnets have no way out"}
+    scene.faults(environments={"sf-history-development": broken})
+    done = scene.run(*arguments)
+    assert done.code == 1
+    said = (
+        "the MWAA environment sf-history-development is CREATE_FAILED: INCORRECT_CONFIGURATION the subnets have no way"
+    )
+    assert said in done.text
+    assert "make destroy ENV=… (data stays), make deploy ENV=…" in done.text
 
 
 def test_a_run_that_is_still_going_on_is_waited_for(deployed: Scene) -> None:

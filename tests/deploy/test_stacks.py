@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +10,8 @@ import boto3
 import pytest
 
 from include.config.environment import current_environment
-from local.cloud.aws import Aws, start_aws
+from local.cloud.aws import Aws
+from tests.deploy.conftest import emptied
 from tests.deploy.rendered import FOLDER, TEMPLATES, parameters_of, render, source
 
 ENVIRONMENT = "development"
@@ -60,12 +60,11 @@ class Account:
 
 
 @pytest.fixture(scope="module")
-def account() -> Iterator[Account]:
-    with start_aws() as aws:
-        made = Account(aws)
-        for name in TEMPLATES:
-            made.apply(name)
-        yield made
+def account(aws: Aws) -> Account:
+    made = Account(emptied(aws))
+    for name in TEMPLATES:
+        made.apply(name)
+    return made
 
 
 @pytest.mark.parametrize("name", TEMPLATES)

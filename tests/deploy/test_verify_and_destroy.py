@@ -15,6 +15,7 @@ from rich.console import Console
 from deploy.account import Account, whoami
 from deploy.lake import open_lake
 from deploy.names import Names
+from deploy.templates import read_template
 from deploy.verify import verify
 from include.config.environment import current_environment
 from include.config.object_file import read_object_files
@@ -41,9 +42,7 @@ Version = tuple[str, datetime, datetime | None, bool]
 
 
 @pytest.fixture
-def account(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Account:
-    for name, value in scene.aws.variables().items():
-        monkeypatch.setenv(name, value)
+def account(scene: Scene) -> Account:
     return whoami()
 
 
@@ -153,6 +152,24 @@ def kept(scene: Scene) -> tuple[int, int, int, bool]:
     )
 
 
+def network(scene: Scene) -> list[str]:
+    """What there is of the network that was made."""
+    ec2 = scene.client("ec2")
+    live = [{"Name": "state", "Values": ["available", "pending"]}]
+    return [
+        *(vpc["VpcId"] for vpc in ec2.describe_vpcs()["Vpcs"] if not vpc["IsDefault"]),
+        *(gateway["NatGatewayId"] for gateway in ec2.describe_nat_gateways(Filters=live)["NatGateways"]),
+        *(address["AllocationId"] for address in ec2.describe_addresses()["Addresses"]),
+    ]
+
+
+def keys(scene: Scene) -> list[dict[str, Any]]:
+    """The keys of this environment: AWS's own have no such description."""
+    kms = scene.client("kms")
+    found = [kms.describe_key(KeyId=key["KeyId"])["KeyMetadata"] for key in kms.list_keys()["Keys"]]
+    return [key for key in found if key["Description"].startswith("Salesforce history")]
+
+
 def test_data_goes_only_if_that_is_said_twice(deployed: Scene, lake: Catalog) -> None:
     assert lake.table_exists(TABLES.mirror)
     assert kept(deployed) == (4, 3, 1, True)
@@ -171,6 +188,7 @@ def test_data_goes_only_if_that_is_said_twice(deployed: Scene, lake: Catalog) ->
     assert "that was not its name" in done.text
     assert kept(deployed) == (4, 3, 1, True)
 
+    assert len(network(deployed)) == 3
     done = deployed.run("destroy", "--yes")
     assert done.code == 0, done.text
     for expected in (
@@ -183,6 +201,7 @@ def test_data_goes_only_if_that_is_said_twice(deployed: Scene, lake: Catalog) ->
     ):
         assert expected in done.text
     assert kept(deployed) == (4, 3, 1, False)
+    assert network(deployed) == []
     assert lake.table_exists(TABLES.mirror)
     assert "nothing to delete" in deployed.run("destroy").text
 
@@ -191,3 +210,24 @@ def test_data_goes_only_if_that_is_said_twice(deployed: Scene, lake: Catalog) ->
     assert "everything is deleted" in done.text
     assert kept(deployed) == (0, 0, 0, False)
     assert "the key goes in 30 days; until then: aws kms cancel-key-deletion" in done.text
+    assert [key["KeyState"] for key in keys(deployed)] == ["PendingDeletion"]
+    assert "nothing to delete" in deployed.run("destroy").text
+
+
+def test_what_a_deleted_stack_has_left_is_found(scene: Scene) -> None:
+    """As after a `destroy` that was killed when the stack, and the alias of the key with it, had gone."""
+    chosen = {"Environment": "development", "Suffix": "development"}
+    cloudformation = scene.client("cloudformation")
+    cloudformation.create_stack(
+        StackName=NAMES.foundation,
+        TemplateBody=read_template("foundation").body,
+        Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in chosen.items()],
+        Capabilities=["CAPABILITY_IAM"],
+    )
+    cloudformation.delete_stack(StackName=NAMES.foundation)
+    assert kept(scene) == (1, 3, 1, False)
+    assert [key["KeyState"] for key in keys(scene)] == ["Enabled"]
+    done = scene.run("destroy", "--drop-data", "--really", "development")
+    assert done.code == 0, done.text
+    assert kept(scene) == (0, 0, 0, False)
+    assert [key["KeyState"] for key in keys(scene)] == ["PendingDeletion"]

@@ -105,6 +105,17 @@ def test_the_secret_that_exists_logs_in(vault: Any, org: OrgHandle, caplog: pyte
     assert set(salesforce_secrets(environment())) == {org.credentials.password, org.credentials.security_token}
 
 
+def test_an_org_that_trusts_our_addresses_has_no_token(vault: Any, org: OrgHandle) -> None:
+    who = org.credentials
+    # Salesforce is sent the password and the token in one word.
+    login = {**existing_secret(org), "password": who.password + who.security_token, "security_token": ""}
+    vault.create_secret(Name=SECRET, SecretString=json.dumps(login))
+    client = client_of()
+    assert client.org_id == org.org_id
+    assert client.hide("an answer with nothing secret") == "an answer with nothing secret"
+    assert salesforce_secrets(environment()) == [login["password"]]
+
+
 def test_client_credentials_log_in_and_another_secret_can_be_named(vault: Any, org: OrgHandle) -> None:
     login = {
         "consumer_key": org.credentials.consumer_key,

@@ -23,6 +23,12 @@ def test_the_format_that_exists_is_read_as_it_is() -> None:
     assert "planted" not in repr(login)
 
 
+def test_an_org_that_trusts_addresses_has_no_token() -> None:
+    login = parse_login(json.dumps({**PASSWORD, "security_token": " "}), where=WHERE)
+    assert login.extra == {"security_token": "", "domain": "login"}
+    assert login.secrets == ("planted-1",)
+
+
 def test_client_credentials_are_read() -> None:
     login = parse_login(json.dumps({**CLIENT, "version": "61.0"}), where=WHERE)
     assert (login.login, login.password) == (None, None)
