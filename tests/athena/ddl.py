@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -11,6 +10,8 @@ from tests.athena.answers import Refused, Result, Text
 from tests.athena.engine import Engine, quoted
 from tests.athena.properties import KEPT, TableProperties, of_alter, of_ddl
 from tests.athena.tokens import Reader, Token
+
+_SPARED = "history.expire.min-snapshots-to-keep"
 
 Run = Callable[[Engine], Result | Text]
 
@@ -155,16 +156,15 @@ def vacuum(reader: Reader) -> Run:
     name = reader.name()
 
     def run(engine: Engine) -> Text:
-        table = engine.table(name)
-        settings = table.properties
+        settings = engine.table(name).properties
         age = int(settings.get("vacuum_max_snapshot_age_seconds", 432_000))
-        newest = sorted((snapshot.timestamp_ms for snapshot in table.snapshots()), reverse=True)
-        spared = newest[: int(settings.get("vacuum_min_snapshots_to_keep", 1))]
-        # Trino spares by age only, so the age is raised until the oldest that is to stay is younger.
-        expiry = max([age, *(int(time.time() - moment / 1000) + 1 for moment in spared)])
+        # Trino is told of an age only; how many it spares it reads from Iceberg's own property.
+        keep(engine, name, {_SPARED: settings.get("vacuum_min_snapshots_to_keep", "1")})
         target = engine.named(name)
-        engine.run(f"alter table {target} execute expire_snapshots(retention_threshold => '{expiry}s')")
+        engine.run(f"alter table {target} execute expire_snapshots(retention_threshold => '{age}s')")
         engine.run(f"alter table {target} execute remove_orphan_files(retention_threshold => '{age}s')")
+        with engine.table(name).transaction() as change:
+            change.remove_properties(_SPARED)
         return Text()
 
     return run

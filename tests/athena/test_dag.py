@@ -112,8 +112,11 @@ def test_runs_are_on_record_and_measured(ran: Ran) -> None:
     assert any("/salesforce/" in one["Key"] for one in _staged(ran.aws))
 
 
-def test_the_failed_audit_was_told_by_sns(ran: Ran) -> None:
-    assert [subject for subject in ran.told["alerts"] if "dim_sf_user_scd" in subject or "sf_user_pipeline" in subject]
+def test_alerts_go_by_sns(ran: Ran) -> None:
+    """Three users are not 4,000 to 6,000, and that is told once. A failure that a rebuild has made good is none."""
+    assert ran.told["alerts"] == ["[development] User: 3 records: out of range"]
+    (alert,) = ran.rows("sf_ops_development.alerts")
+    assert (alert["kind"], alert["channels"], alert["failed_channels"]) == ("anomaly", "sns", None)
 
 
 def test_upkeep_is_done_by_athena(ran: Ran) -> None:
