@@ -41,7 +41,7 @@ def settings_of(names: Names, account: Account, values: Mapping[str, str]) -> di
         "SF_HISTORY_STAGING_URI": f"s3://{names.bucket('staging')}/salesforce",
         "SF_HISTORY_QUERY_RESULTS_URI": f"s3://{names.bucket('athena-results')}/queries",
         "SF_HISTORY_ATHENA_WORKGROUP": names.mwaa,
-        "SF_HISTORY_ATHENA_RESULTS": f"s3://{names.bucket('athena-results')}/dbt/",
+        "SF_HISTORY_ATHENA_RESULTS": f"s3://{names.bucket('athena-results')}/queries/dbt/",
         # The staging bucket forgets; the dimension is to be kept.
         "SF_HISTORY_CURATED_LOCATION": f"s3://{names.bucket('raw')}/",
         "SF_HISTORY_SNS_TOPIC_ARN": f"arn:{account.partition}:sns:{account.region}:{account.number}:{names.topic}",

@@ -234,7 +234,7 @@ def test_another_environment_differs_in_its_settings_and_they_arrive_as_they_wer
     assert changed == {"startup.sh", "dags/dbt/target/manifest.json"}
     _, exported = source(built.startup, {"PATH": os.environ["PATH"], "MWAA_AIRFLOW_COMPONENT": "webserver"})
     assert {name: exported[name] for name in given} == given
-    assert exported["SF_HISTORY_ATHENA_RESULTS"] == "s3://lumata-lakehouse-prod-athena-results/dbt/"
+    assert exported["SF_HISTORY_ATHENA_RESULTS"] == "s3://lumata-lakehouse-prod-athena-results/queries/dbt/"
 
 
 @pytest.mark.parametrize(
