@@ -48,7 +48,7 @@ def destroy(
     stacks = Stacks(account, StackEvents(account, console), pause=pause)
     console.print(f"[bold]{environment}[/] in account {account.number}, {account.region}, as {account.identity}")
     doomed = [stack for stack in (names.airflow, names.network) if stacks.status(stack) is not None]
-    kept = kept_things(account, names, own_secret=not chosen.get("ExistingSalesforceSecretArn"))
+    kept = kept_things(account, names)
     _announce(console, doomed, kept, drop_data=drop_data)
     if drop_data:
         _told_twice(environment, really)

@@ -11,10 +11,13 @@ from rich.console import Console
 
 from deploy.account import Account
 from deploy.names import Names
+from deploy.ownership import BUCKET, DATABASE, KEY, Ownership, describe_secret, owns_secret
 from deploy.problem import DeployFailed, error_code, explained
 
 #: How long AWS keeps a key that is to go; until then it can be had back.
 KEY_DAYS = 30
+#: The same of a secret; as few as AWS allows, because until then there can be no other of its name.
+SECRET_DAYS = 7
 #: It is not there, or it is on its way out.
 _ABSENT = (
     "404",
@@ -49,35 +52,39 @@ class KeptThings:
         return [
             *(f"bucket s3://{bucket}" for bucket in self.buckets),
             *(f"Glue database {database} ({tables} tables)" for database, tables in self.databases.items()),
-            *([f"secret {self.secret}"] if self.secret else []),
+            *([f"secret {self.secret} (AWS keeps it for {SECRET_DAYS} days)"] if self.secret else []),
             *([f"KMS key {self.key} (AWS keeps it for {KEY_DAYS} days)"] if self.key else []),
             *([f"stack {self.foundation} (workgroup, topic, log groups, alarms)"] if self.foundation else []),
         ]
 
 
-def kept_things(account: Account, names: Names, *, own_secret: bool) -> KeptThings:
-    """Find out what there is.
+def kept_things(account: Account, names: Names) -> KeptThings:
+    """Find out what there is that the environment's foundation has made; what only has its name is somebody else's.
 
     :param account: where it is.
     :param names: of the environment.
-    :param own_secret: whether the secret is this environment's own.
     """
+    ours = Ownership(account, names)
     with explained(f"looking what there is of {names.environment}"):
         s3, glue = account.client("s3"), account.client("glue")
-        buckets = tuple(name for name in names.buckets if _there(lambda name=name: s3.head_bucket(Bucket=name)))  # type: ignore[misc]
+        candidates = sorted(ours.made.get(BUCKET, ())) or names.buckets
+        buckets = tuple(
+            name
+            for name in candidates
+            if _there(lambda name=name: s3.head_bucket(Bucket=name))  # type: ignore[misc]
+            and ours.owns(BUCKET, name, lambda name=name: _bucket_tags(s3, name))  # type: ignore[misc]
+        )
         databases = {
-            name: len(_tables(glue, name))
-            for name in names.databases
-            if _there(lambda name=name: glue.get_database(Name=name))  # type: ignore[misc]
+            name: len(_tables(glue, name)) for name in names.databases if _owns_database(glue, ours, name, buckets)
         }
-        secrets = account.client("secretsmanager")
-        secret = names.secret if own_secret and _there(lambda: secrets.describe_secret(SecretId=names.secret)) else ""
+        found = describe_secret(account, names.secret)
+        own_secret = found is not None and not found.get("DeletedDate") and owns_secret(ours, found)
         stack = _there(lambda: account.client("cloudformation").describe_stacks(StackName=names.foundation))
         return KeptThings(
             buckets=buckets,
             databases=databases,
-            secret=secret,
-            key=_key(account, names, buckets),
+            secret=names.secret if own_secret else "",
+            key=_key(account, names, ours, buckets),
             foundation=names.foundation if stack else "",
         )
 
@@ -112,7 +119,11 @@ def drop_data(account: Account, kept: KeptThings, console: Console, *, foundatio
             _there(lambda database=database: glue.delete_database(Name=database))  # type: ignore[misc]
         if kept.secret:
             secrets = account.client("secretsmanager")
-            _there(lambda: secrets.delete_secret(SecretId=kept.secret, ForceDeleteWithoutRecovery=True))
+            _there(lambda: secrets.delete_secret(SecretId=kept.secret, RecoveryWindowInDays=SECRET_DAYS))
+            console.print(
+                f"  the secret goes in {SECRET_DAYS} days; until then: aws secretsmanager restore-secret --secret-id "
+                f"{kept.secret}"
+            )
         for bucket in kept.buckets:
             _there(lambda bucket=bucket: s3.delete_bucket(Bucket=bucket))  # type: ignore[misc]
 
@@ -138,18 +149,49 @@ def _tables(glue: Any, database: str) -> list[str]:
     return [table["Name"] for page in pages for table in page["TableList"]]
 
 
-def _key(account: Account, names: Names, buckets: tuple[str, ...]) -> str:
-    """The environment's key: behind its alias; where the stack has gone, and the alias with it, in its buckets."""
-    pages = account.client("kms").get_paginator("list_aliases").paginate()
-    for alias in (alias for page in pages for alias in page["Aliases"]):
-        if alias["AliasName"] == f"alias/{names.mwaa}" and alias.get("TargetKeyId"):
-            return f"arn:{account.partition}:kms:{account.region}:{account.number}:key/{alias['TargetKeyId']}"
+def _bucket_tags(s3: Any, bucket: str) -> list[dict[str, str]]:
+    try:
+        return list(s3.get_bucket_tagging(Bucket=bucket)["TagSet"])
+    except ClientError as error:
+        if error_code(error) == "NoSuchTagSet":
+            return []
+        raise
+
+
+def _owns_database(glue: Any, ours: Ownership, name: str, buckets: tuple[str, ...]) -> bool:
+    """A database without a stack has no tag to read: it is ours if it lies in a bucket of ours."""
+    try:
+        place = glue.get_database(Name=name)["Database"].get("LocationUri", "")
+    except ClientError as error:
+        if error_code(error) in _ABSENT:
+            return False
+        raise
+    if ours.made:
+        return name in ours.made.get(DATABASE, ())
+    return any(str(place).startswith(f"s3://{bucket}/") for bucket in buckets)
+
+
+def _key(account: Account, names: Names, ours: Ownership, buckets: tuple[str, ...]) -> str:
+    """The environment's key: that of the stack; where the stack has gone, that of the buckets it has left."""
+    arn = f"arn:{account.partition}:kms:{account.region}:{account.number}:key/"
+    if ours.made:
+        return next((f"{arn}{key}" for key in ours.made.get(KEY, ())), "")
+    kms = account.client("kms")
+    aliases = (alias for page in kms.get_paginator("list_aliases").paginate() for alias in page["Aliases"])
+    keys = [
+        f"{arn}{alias['TargetKeyId']}"
+        for alias in aliases
+        if alias["AliasName"] == f"alias/{names.mwaa}" and alias.get("TargetKeyId")
+    ]
     for bucket in buckets:
         found = account.client("s3").get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]
-        for rule in found["Rules"]:
-            if key := rule.get("ApplyServerSideEncryptionByDefault", {}).get("KMSMasterKeyID"):
-                return str(key)
-    return ""
+        rules = (rule.get("ApplyServerSideEncryptionByDefault", {}) for rule in found["Rules"])
+        keys += [str(rule["KMSMasterKeyID"]) for rule in rules if rule.get("KMSMasterKeyID")]
+    return next((key for key in keys if ours.owns(KEY, key, lambda key=key: _key_tags(kms, key))), "")  # type: ignore[misc]
+
+
+def _key_tags(kms: Any, key: str) -> list[dict[str, str]]:
+    return list(kms.list_resource_tags(KeyId=key)["Tags"])
 
 
 def _there(asked: Callable[[], object]) -> bool:

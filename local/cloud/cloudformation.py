@@ -20,6 +20,8 @@ from local.cloud import mwaa
 FAULTS: dict[str, Any] = {}
 _CONTROL = "/stand-in/faults"
 _MAKER = "makes-a-stack"
+#: Both keep a resource when its stack is deleted.
+_KEPT = ("Retain", "RetainExceptOnCreate")
 _doomed: set[threading.Thread] = set()
 
 
@@ -64,7 +66,7 @@ def _delete_in_order() -> None:
         made_in_order = self._ResourceMap__get_resources_in_dependency_order()
         for name in reversed(made_in_order):
             there = self._parsed_resources.get(name)
-            if self._resource_json_map[name].get("DeletionPolicy") != "Retain" and not isinstance(there, str | None):
+            if self._resource_json_map[name].get("DeletionPolicy") not in _KEPT and not isinstance(there, str | None):
                 self._delete_resource(there, self._resource_json_map[name])
 
     ResourceMap.delete = delete  # type: ignore[method-assign]

@@ -59,6 +59,8 @@ class _Bucket(Resource, CloudFormationModel):
         self.call("put_public_access_block", Bucket=name, PublicAccessBlockConfiguration=access)
         self.call("put_bucket_ownership_controls", Bucket=name, OwnershipControls=properties["OwnershipControls"])
         self.call("put_bucket_versioning", Bucket=name, VersioningConfiguration=properties["VersioningConfiguration"])
+        if "Tags" in properties:
+            self.call("put_bucket_tagging", Bucket=name, Tagging={"TagSet": properties["Tags"]})
         rules = [_lifecycle_rule(rule) for rule in properties["LifecycleConfiguration"]["Rules"]]
         self.call("put_bucket_lifecycle_configuration", Bucket=name, LifecycleConfiguration={"Rules": rules})
 

@@ -108,8 +108,9 @@ def test_an_access_log_bucket_is_used_by_every_bucket() -> None:
 
 def test_what_cannot_be_made_again_outlives_the_stack(foundation: Rendered) -> None:
     for name, resource in foundation.resources.items():
-        policies = {resource.get("DeletionPolicy"), resource.get("UpdateReplacePolicy")}
-        assert (policies == {"Retain"}) == (name in KEPT), name
+        policies = resource.get("DeletionPolicy"), resource.get("UpdateReplacePolicy")
+        assert (policies == ("RetainExceptOnCreate", "Retain")) == (name in KEPT), name
+        assert resource.get("DeletionPolicy") != "Retain", f"{name} stays where a first create fails"
         if resource["Type"] in ("AWS::S3::Bucket", "AWS::Logs::LogGroup"):
             assert resource["UpdateReplacePolicy"] == "Retain", name
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -22,7 +23,7 @@ from include.config.object_file import read_object_files
 from include.lake.names import RawTables
 from include.lake.tables import ensure_tables, source_columns
 from include.lake.watermark import WATERMARK, written
-from tests.deploy.conftest import PLANTED, Scene
+from tests.deploy.conftest import LOGIN, PLANTED, Scene
 
 NAMES = Names.of("development")
 USER = next(each for each in read_object_files().values() if each.object == "User")
@@ -231,3 +232,29 @@ def test_what_a_deleted_stack_has_left_is_found(scene: Scene) -> None:
     assert done.code == 0, done.text
     assert kept(scene) == (0, 0, 0, False)
     assert [key["KeyState"] for key in keys(scene)] == ["PendingDeletion"]
+
+
+def test_what_only_has_the_name_of_ours_is_left_alone(scene: Scene) -> None:
+    """A secret and a bucket of somebody else's; the parameters file does not know of them."""
+    secrets, s3 = scene.client("secretsmanager"), scene.client("s3")
+    arn = secrets.create_secret(Name=NAMES.secret, SecretString=json.dumps(LOGIN))["ARN"]
+    done = scene.run("up", "--yes", "--no-run", "--parameter", f"ExistingSalesforceSecretArn={arn}")
+    assert done.code == 0, done.text
+    s3.create_bucket(Bucket="another-lake-development-raw")
+    s3.put_object(Bucket="another-lake-development-raw", Key="theirs", Body=b"theirs")
+    for prefix in ((), ("--bucket-prefix", "another-lake")):
+        done = scene.run("destroy", "--drop-data", "--really", "development", *prefix)
+        assert done.code == 0, done.text
+        assert "secret salesforce" not in done.text
+        assert json.loads(secrets.get_secret_value(SecretId=arn)["SecretString"]) == LOGIN
+        assert [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]] == ["another-lake-development-raw"]
+    assert s3.get_object(Bucket="another-lake-development-raw", Key="theirs")["Body"].read() == b"theirs"
+
+
+def test_a_dropped_secret_can_be_had_back(deployed: Scene) -> None:
+    done = deployed.run("destroy", "--drop-data", "--really", "development")
+    assert done.code == 0, done.text
+    assert "aws secretsmanager restore-secret --secret-id salesforce/development/credentials" in done.text
+    secrets = deployed.client("secretsmanager")
+    secrets.restore_secret(SecretId=NAMES.secret)
+    assert json.loads(secrets.get_secret_value(SecretId=NAMES.secret)["SecretString"]) == LOGIN
