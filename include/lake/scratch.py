@@ -19,8 +19,8 @@ from pyiceberg.table import Table
 from pyiceberg.types import IcebergType, NestedField
 
 from include.lake.data_files import LARGE_FILE_BYTES, write_files
-from include.lake.draft import short_lived_name
 from include.lake.one_commit import commit_once
+from include.lake.short_lived import short_lived_name
 from include.lake.tables import arrow_schema
 from include.staging.store import join, remove
 
