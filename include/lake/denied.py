@@ -19,8 +19,8 @@ class AwsRefused(RuntimeError):
 def denial(problem: BaseException) -> AwsRefused | None:
     """What a problem comes from, if AWS has refused something; None: from something else.
 
-    :param problem: as it was raised; what it was raised from (`raise … from`) is looked at as well. What was merely being
-        handled when it came is not: a timeout after a refusal that harms nobody may be over at the next attempt.
+    :param problem: as it was raised; what it was raised from (`raise … from`) is looked at as well. What was merely
+        being handled when it came is not: a timeout after a refusal that harms nobody may be over at the next attempt.
     """
     cause: BaseException | None = problem
     for _ in range(10):

@@ -24,14 +24,18 @@ def test_what_a_refusal_caused_is_a_refusal() -> None:
     assert "AWS refused GetTable" in str(denial(wrapped))
 
 
+def slow_after_a_refusal(*, hidden: bool) -> None:
+    try:
+        raise refusal("AccessDenied")
+    except ClientError:
+        if hidden:
+            raise TimeoutError("the network is slow") from None
+        raise TimeoutError("the network is slow")  # noqa: B904 - that is the case
+
+
 @pytest.mark.parametrize("hidden", [False, True], ids=["while it was handled", "from None"])
 def test_what_came_after_a_refusal_is_not_one(hidden: bool) -> None:
     with pytest.raises(TimeoutError) as late:
-        try:
-            raise refusal("AccessDenied")
-        except ClientError:
-            if hidden:
-                raise TimeoutError("the network is slow") from None
-            raise TimeoutError("the network is slow")  # noqa: B904 - that is the case
+        slow_after_a_refusal(hidden=hidden)
     assert late.value.__context__ is not None
     assert denial(late.value) is None
