@@ -26,7 +26,7 @@ from include.config.object_file import ObjectFile
 from include.lake.absence import EXAMPLES, check_volume, is_suspicious
 from include.lake.accepted import RepeatedIds
 from include.lake.copy_on_write import Merged
-from include.lake.draft import Draft, Written, drop_leftovers
+from include.lake.draft import Draft, Written
 from include.lake.engine_statements import ACCEPTED, HASH, Batch, Register, Statements
 from include.lake.erased import TABLE as ERASURES
 from include.lake.gone import deletions_of
@@ -37,6 +37,7 @@ from include.lake.names import RawTables
 from include.lake.observations import as_utc, may_delete
 from include.lake.one_commit import commit_once
 from include.lake.scratch import Scratch
+from include.lake.short_lived import drop_leftovers
 from include.lake.sql_engine import Engine
 from include.lake.tables import ICEBERG_TYPES, arrow_schema
 from include.lake.watermark import (

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 
-_CODES = {"AccessDenied", "AccessDeniedException", "UnauthorizedException"}
+#: HeadObject's answer has no body that could say more than its status.
+_CODES = {"AccessDenied", "AccessDeniedException", "UnauthorizedException", "Forbidden", "403"}
 _BY_PYARROW = re.compile(r"AWS Error (ACCESS_DENIED|\S*AccessDenied\S*)( during (?P<operation>\w+) operation)?")
 
 
@@ -18,7 +19,8 @@ class AwsRefused(RuntimeError):
 def denial(problem: BaseException) -> AwsRefused | None:
     """What a problem comes from, if AWS has refused something; None: from something else.
 
-    :param problem: as it was raised; what it was raised from is looked at as well.
+    :param problem: as it was raised; what it was raised from (`raise … from`) is looked at as well. What was merely
+        being handled when it came is not: a timeout after a refusal that harms nobody may be over at the next attempt.
     """
     cause: BaseException | None = problem
     for _ in range(10):
@@ -33,7 +35,7 @@ def denial(problem: BaseException) -> AwsRefused | None:
                 "grant it there too; if the bucket is encrypted with a key of KMS, the key's policy must let the role "
                 "use it."
             )
-        cause = cause.__cause__ or cause.__context__
+        cause = cause.__cause__
     return None
 
 

@@ -12,13 +12,10 @@ the catalog alone, which touches no file.
 
 from __future__ import annotations
 
-import logging
-import re
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import CommitFailedException, NoSuchTableError, ValidationException
@@ -34,15 +31,12 @@ from pyiceberg.table.update import (
 )
 
 from include.lake.draft_metadata import own_metadata
+from include.lake.short_lived import short_lived_name
 from include.lake.table_files import delete_files
 from include.lake.unmoved_properties import AssertProperties, AssertSequenceNumber
-from include.staging.lifetime import LONGEST_RUN
 from include.staging.store import join, remove
 
-log = logging.getLogger(__name__)
-
 FOLDER = "drafts"
-_SHORT_LIVED = re.compile(r"__[a-z]+_([0-9]{14})_[0-9a-f]{8}")
 
 
 class DraftLost(Exception):
@@ -188,38 +182,6 @@ class Written:
         # Any other problem leaves the files: whether the commit landed is not known then.
         delete_files(table, self.litter)
         return snapshot.snapshot_id
-
-
-def short_lived_name(identifier: str, what: str) -> str:
-    """A name for a table that lives as long as an upsert; it tells when it was made.
-
-    :param identifier: `namespace.table` of the table that it is about.
-    :param what: what it is, in lower-case letters.
-    """
-    return f"{identifier}__{what}_{datetime.now(UTC):%Y%m%d%H%M%S}_{uuid.uuid4().hex[:8]}"
-
-
-def drop_leftovers(catalog: Catalog, identifier: str, *, now: datetime) -> list[str]:
-    """Drop what upserts that were killed have left in the catalog. No file is touched: upkeep removes those.
-
-    :param catalog: the Iceberg catalog.
-    :param identifier: `namespace.table` that the short-lived ones were about.
-    :param now: the time; what is younger than the longest run may be at work.
-    :return: the names of those dropped.
-    """
-    namespace, _, table = identifier.partition(".")
-    dropped: list[str] = []
-    if not catalog.namespace_exists(namespace):
-        return dropped
-    for found in catalog.list_tables(namespace):
-        name = found[-1]
-        made = _SHORT_LIVED.fullmatch(name.removeprefix(table)) if name.startswith(table) else None
-        if made and datetime.strptime(made[1], "%Y%m%d%H%M%S").replace(tzinfo=UTC) < now - LONGEST_RUN:
-            catalog.drop_table(f"{namespace}.{name}")
-            dropped.append(f"{namespace}.{name}")
-    if dropped:
-        log.info("%s: an upsert that was killed has left %s; dropped", identifier, ", ".join(dropped))
-    return dropped
 
 
 def _metadata_files(written: Table, published: Snapshot | None) -> frozenset[str]:

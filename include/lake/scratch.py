@@ -6,8 +6,10 @@ that is found by whoever forgets a person in the staged files.
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -19,10 +21,12 @@ from pyiceberg.table import Table
 from pyiceberg.types import IcebergType, NestedField
 
 from include.lake.data_files import LARGE_FILE_BYTES, write_files
-from include.lake.draft import short_lived_name
 from include.lake.one_commit import commit_once
+from include.lake.short_lived import short_lived_name
 from include.lake.tables import arrow_schema
 from include.staging.store import join, remove
+
+log = logging.getLogger(__name__)
 
 _PROPERTIES = {
     "format-version": "2",
@@ -51,12 +55,13 @@ class Scratch:
     def __exit__(
         self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for name in self._names:
-            try:
-                self.catalog.drop_table(name)
-            except NoSuchTableError:
-                continue
-        remove(self.folder)
+        try:
+            for name in self._names:
+                with suppress(NoSuchTableError):
+                    self.catalog.drop_table(name)
+            remove(self.folder)
+        except Exception as failure:  # noqa: BLE001 - what the attempt itself ended with counts
+            log.warning("%s: short-lived tables could not be removed, and are left: %s", self.beside, failure)
 
     def table(self, what: str, columns: Iterable[tuple[str, IcebergType]], rows: Iterable[pa.Table] = ()) -> Table:
         """Make a table.

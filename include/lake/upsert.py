@@ -173,7 +173,7 @@ class _Upsert:
     def _writer(self, state: LakeState) -> Writer:
         """Who works, chosen once: by the object file, and by the mirror's rows as they were at the start."""
         if self.writer is None:
-            if self.engine is None or not self.object_file.upsert.on_engine(state.rows):
+            if self.engine is None or not self.object_file.upsert.on_engine(state.rows, self.engine.name):
                 self.writer = ByWorker(self.object_file, self.validation)
             else:
                 log.info("%s: %d rows; %s does the upsert", self.tables.mirror, state.rows, self.engine.name)
@@ -213,9 +213,12 @@ class _Upsert:
         )
 
     def clear_away(self) -> None:
-        """Remove what was written and not published."""
-        if self.writer is not None:
-            self.writer.clear_away()
+        """Remove what was written and not published. What cannot be removed is in nobody's way, and left to upkeep."""
+        try:
+            if self.writer is not None:
+                self.writer.clear_away()
+        except Exception as problem:  # noqa: BLE001 - what the upsert itself ended with counts
+            log.warning("%s: what was not published could not be removed, and is left: %s", self.tables.mirror, problem)
 
     def files_are_there(self) -> bool:
         """Whether every staged file is still there."""

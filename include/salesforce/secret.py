@@ -27,7 +27,8 @@ _SUFFIX = ".salesforce.com"
 #: The part before .salesforce.com, where simple_salesforce sends the login.
 _MY_DOMAIN = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*\.my")
 #: The simulated org's: nothing that leaves the machine.
-_LOOPBACK = re.compile(r"127\.0\.0\.1:[0-9]{1,5}/[a-z]+")
+_LOOPBACK = re.compile(r"127\.0\.0\.1:([0-9]{1,5})/[a-z]+")
+_LAST_PORT = 65_535
 _VERSION = re.compile(r"[0-9]{2,3}\.0")
 
 _DOMAINS = (
@@ -61,7 +62,7 @@ def parse_login(text: str, *, where: str) -> StoredLogin:
     """
     try:
         values: Any = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):  # the latter: brackets in brackets in brackets
         raise _wrong(where, "is not JSON") from None
     if not isinstance(values, dict):
         raise _wrong(where, "is not a JSON object")
@@ -73,6 +74,8 @@ def parse_login(text: str, *, where: str) -> StoredLogin:
     for key, value in values.items():
         if not isinstance(value, str) or not (value.strip() or key in _MAY_BE_EMPTY):
             raise _wrong(where, f"has no text under the key {key!r}")
+        if not _can_be_sent(value):
+            raise _wrong(where, f"has half a character (a lone surrogate) under the key {key!r}, which cannot be sent")
     domain = normalised_domain(values["domain"], where=where)
     if shape is _CLIENT and domain in ("login", "test"):
         raise _wrong(
@@ -101,9 +104,19 @@ def normalised_domain(given: str, *, where: str) -> str:
     :raises ConnectionIncomplete: when it is no domain of Salesforce's.
     """
     host = given.strip().lower().removeprefix("https://").rstrip("/").removesuffix(_SUFFIX)
-    if host in ("login", "test") or _MY_DOMAIN.fullmatch(host) or _LOOPBACK.fullmatch(host):
+    if host in ("login", "test") or _MY_DOMAIN.fullmatch(host):
+        return host
+    if (loopback := _LOOPBACK.fullmatch(host)) and 0 < int(loopback[1]) <= _LAST_PORT:
         return host
     raise _wrong(where, f"has no domain that is known under the key 'domain'; {_DOMAINS}")
+
+
+def _can_be_sent(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _keys(names: list[str]) -> str:

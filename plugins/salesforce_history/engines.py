@@ -11,6 +11,7 @@ from airflow.sdk.bases.hook import BaseHook
 from pyiceberg.catalog import Catalog
 
 from include.config.environment import Environment
+from include.lake.short_lived import drop_leftovers
 from include.upkeep.measure import measure
 from include.upkeep.statements import asks_for_more, athena_statements, trino_statements
 from include.upkeep.tables import KeptTable, load_if_there
@@ -47,6 +48,7 @@ def keep_table(
     if (table := load_if_there(catalog, kept.identifier)) is None:
         return None
     before = measure(table)
+    drop_leftovers(catalog, kept.identifier, now=now)
     if engine == "athena":
         hook = AthenaHook(aws_conn_id=environment.aws_conn_id)
         for statement in athena_statements(kept.identifier, kept.keep):

@@ -21,9 +21,9 @@ from include.config.object_file import ObjectFile
 from include.config.operating import Upsert
 from include.lake.by_engine import ByEngine
 from include.lake.data_files import FILE_BYTES
-from include.lake.draft import drop_leftovers
 from include.lake.erasure import erase
 from include.lake.scratch import Scratch
+from include.lake.short_lived import drop_leftovers
 from include.lake.sql_engine import EngineFailed
 from include.lake.upsert import upsert
 from include.salesforce.ids import to_18

@@ -70,6 +70,8 @@ def test_a_domain_has_many_spellings(given: str, domain: str) -> None:
         "a@b.my",
         "127.0.0.1.evil.example.com:1/sim",
         "10.0.0.1:1/sim",
+        "127.0.0.1:99999/sim",
+        "127.0.0.1:0/sim",
         "",
     ],
 )
@@ -83,6 +85,11 @@ def test_no_login_is_sent_elsewhere(given: str) -> None:
     [
         ("planted-1", "is not JSON"),
         ("[]", "is not a JSON object"),
+        pytest.param("[" * 60_000, "is not JSON", id="brackets in brackets"),
+        (
+            {**PASSWORD, "password": "planted-1\ud800"},
+            "has half a character (a lone surrogate) under the key 'password'",
+        ),
         ({}, "lacks the keys 'username', 'password', 'security_token', 'domain' of"),
         ({**PASSWORD, "security_token": None}, "has no text under the key 'security_token'"),
         ({**PASSWORD, "password": " "}, "has no text under the key 'password'"),
