@@ -190,13 +190,15 @@ def test_the_secrets_backend_is_one_that_can_be_made() -> None:
 EVERYWHERE_FOR_GITHUB = {
     "MakeTheKey": "a key has no name before it is made; its tag limits it",
     "Look": "lists of the account",
+    "LookAtTheNetwork": "lists of the account",
     "Network": "a network has no name before it is made; it can be made in this region only",
 }
 
 
 def _github() -> list[dict[str, Any]]:
-    (role,) = render("github", "production", Repository="example/history").of_type("AWS::IAM::Role").values()
-    return [statement for policy in role["Policies"] for statement in policy["PolicyDocument"]["Statement"]]
+    roles = render("github", "production", Repository="example/history").of_type("AWS::IAM::Role").values()
+    policies = [policy for role in roles for policy in role["Policies"]]
+    return [statement for policy in policies for statement in policy["PolicyDocument"]["Statement"]]
 
 
 def test_github_deploys_this_environment_and_deletes_nothing_that_holds_data() -> None:
@@ -211,12 +213,14 @@ def test_github_deploys_this_environment_and_deletes_nothing_that_holds_data() -
     assert "lumata-lakehouse-prod-" in whose["Buckets"]
 
 
-def test_only_jobs_of_the_environment_take_githubs_role() -> None:
-    (role,) = render("github", "staging", Repository="example@1/history@2").of_type("AWS::IAM::Role").values()
-    (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
-    conditions = trust["Condition"]["StringEquals"]
-    assert conditions["token.actions.githubusercontent.com:aud"] == "sts.amazonaws.com"
-    assert conditions["token.actions.githubusercontent.com:sub"] == [
-        "repo:example@1/history@2:environment:staging",
-        "repo:example@1/history@2:environment:staging-plan",
-    ]
+@pytest.mark.parametrize(("role", "environment"), [("DeployRole", "staging"), ("PlanRole", "staging-plan")])
+def test_only_jobs_of_one_environment_take_a_role_of_githubs(role: str, environment: str) -> None:
+    """A plan waits for no approval: were its jobs trusted with the other role, no approval would protect anything."""
+    taken = render("github", "staging", Repository="example@1/history@2").of_type("AWS::IAM::Role")[role]
+    (trust,) = taken["AssumeRolePolicyDocument"]["Statement"]
+    assert trust["Condition"] == {
+        "StringEquals": {
+            "token.actions.githubusercontent.com:aud": "sts.amazonaws.com",
+            "token.actions.githubusercontent.com:sub": f"repo:example@1/history@2:environment:{environment}",
+        }
+    }
