@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from include.config.environment import current_environment
-from tests.deploy.rendered import ENVIRONMENTS, FROM_OTHER_STACKS, render
+from tests.deploy.rendered import ENVIRONMENTS, FROM_OTHER_STACKS, render, source
 
 #: Where `"*"` must stand, because AWS has no resource to name there: statement → why.
 EVERYWHERE = {
@@ -149,6 +149,30 @@ def test_the_change_queue_is_there_if_one_is_given() -> None:
     assert not [one for one in _statements() if one["Sid"] == "ChangeQueue"]
     (changes,) = (one for one in _statements(ChangeQueueArn=queue) if one["Sid"] == "ChangeQueue")
     assert (changes["Action"], changes["Resource"]) == (["sqs:ReceiveMessage", "sqs:DeleteMessage"], [queue])
+
+
+def test_a_key_of_the_logins_own_is_used_for_the_login_only() -> None:
+    key = "arn:aws:kms:us-east-1:123456789012:key/of-the-login"
+    assert not [one for one in _statements() if one["Sid"] == "KeyOfTheSecret"]
+    (own,) = (one for one in _statements(SalesforceSecretKmsKeyArn=key) if one["Sid"] == "KeyOfTheSecret")
+    assert (own["Action"], own["Resource"]) == (["kms:Decrypt"], [key])
+    assert own["Condition"] == {"StringEquals": {"kms:ViaService": "secretsmanager.us-east-1.amazonaws.com"}}
+
+
+@pytest.mark.parametrize("template", ["foundation", "github"])
+@pytest.mark.parametrize(
+    ("arn", "taken"),
+    [
+        ("", True),
+        ("arn:aws:secretsmanager:us-east-1:123456789012:secret:crm/login-AbC1eF", True),
+        ("arn:aws:secretsmanager:us-east-1:123456789012:secret:crm/login", False),
+        ("crm/login", False),
+    ],
+)
+def test_a_secret_is_given_by_its_whole_arn(template: str, arn: str, taken: bool) -> None:
+    """Without its last six letters IAM takes it for another secret: the role would be refused at run time."""
+    pattern = source(template)["Parameters"]["ExistingSalesforceSecretArn"]["AllowedPattern"]
+    assert bool(re.fullmatch(pattern, arn)) == taken
 
 
 def test_only_this_environment_can_take_the_role() -> None:
