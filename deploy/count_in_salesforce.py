@@ -7,7 +7,7 @@ from typing import Any
 from simple_salesforce import Salesforce
 
 from deploy.account import Account
-from deploy.credentials import stored_login
+from deploy.credentials import UNSEEN, stored_login
 from deploy.problem import DeployFailed
 from include.salesforce.client import SalesforceClient
 from include.salesforce.errors import SalesforceProblem
@@ -25,6 +25,11 @@ def count_users(account: Account, secret: str) -> int:
     text = stored_login(account, secret)
     if text is None:
         raise DeployFailed(f"there is no usable login under {secret}.", "make deploy ENV=… asks for it.")
+    if text == UNSEEN:
+        raise DeployFailed(
+            f"this identity may not do secretsmanager:GetSecretValue on {secret}.",
+            "Count as somebody who may, or leave --salesforce out.",
+        )
     login = parse_login(text, where=f"the secret {secret}")
 
     def connect() -> Salesforce:

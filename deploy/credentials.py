@@ -16,15 +16,17 @@ from pathlib import Path
 from botocore.exceptions import ClientError
 
 from deploy.account import Account
-from deploy.problem import DeployFailed, error_code, explained
+from deploy.problem import DENIED, DeployFailed, error_code, explained
 from include.salesforce.errors import ConnectionIncomplete
 from include.salesforce.secret import parse_login
 
 _LARGEST = 64 * 1024
+#: Stands for a login that is stored, but that this identity may not read, such as GitHub's role.
+UNSEEN = "(this identity may not read it)"
 
 
 def stored_login(account: Account, secret: str) -> str | None:
-    """The login that is stored; None: there is none, or none that can be used.
+    """The login that is stored; None: there is none, or none that can be used; `UNSEEN`: one that is not ours to read.
 
     :param account: where the secret is.
     :param secret: its name or ARN.
@@ -35,12 +37,27 @@ def stored_login(account: Account, secret: str) -> str | None:
         except ClientError as error:
             if error_code(error) == "ResourceNotFoundException":
                 return None
-            raise
+            if error_code(error) not in DENIED:
+                raise
+            text = UNSEEN
+    if text == UNSEEN:
+        return UNSEEN if _has_value(account, secret) else None
     try:
         parse_login(text, where=secret)
     except ConnectionIncomplete:
         return None
     return str(text)
+
+
+def _has_value(account: Account, secret: str) -> bool:
+    with explained(f"looking whether the secret {secret} has a value"):
+        try:
+            versions = account.client("secretsmanager").describe_secret(SecretId=secret).get("VersionIdsToStages")
+        except ClientError as error:
+            if error_code(error) == "ResourceNotFoundException":
+                return False
+            raise
+    return any("AWSCURRENT" in stages for stages in (versions or {}).values())
 
 
 def store_login(account: Account, secret: str, login: str) -> bool:

@@ -19,7 +19,7 @@ from botocore.exceptions import (
     UnauthorizedSSOTokenError,
 )
 
-_DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AccessDeniedFault", "403")
+DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AccessDeniedFault", "403")
 _EXPIRED = ("ExpiredToken", "ExpiredTokenException", "RequestExpired", "InvalidClientTokenId", "UnrecognizedClient")
 _NOT_ALLOWED = re.compile(r"not authorized to perform: ([a-z0-9-]+:[A-Za-z*]+)(?: on resource: (\S+))?")
 
@@ -57,7 +57,7 @@ def explained(doing: str) -> Iterator[None]:
     """Turn what AWS says into what happened and what to do.
 
     :param doing: what was going on: `reading the stack sf-history-development-airflow`.
-    :raises DeployFailed: for whatever boto3 raises inside.
+    :raises DeployFailed: for whatever boto3 and pyarrow raise inside.
     """
     try:
         yield
@@ -83,13 +83,19 @@ def explained(doing: str) -> Iterator[None]:
         raise DeployFailed(
             f"{doing}: {error}", "Run the same command again; it goes on where this one ended."
         ) from error
+    except OSError as error:  # as pyarrow has it, which reads the lake beside boto3
+        raise DeployFailed(
+            f"{doing}: {error}",
+            "If access was denied: docs/deploy.md lists what whoever deploys must be allowed (s3:GetObject, "
+            "s3:ListBucket, kms:Decrypt). Then run the same command again.",
+        ) from error
 
 
 def _refused(doing: str, error: ClientError) -> DeployFailed:
     code, text = error_code(error), error_text(error)
     if code.startswith(_EXPIRED):
         return DeployFailed(f"{doing}: AWS does not accept the credentials ({code}).", "Log in anew: `aws sso login`.")
-    if code in _DENIED or "not authorized to perform" in text:
+    if code in DENIED or "not authorized to perform" in text:
         found = _NOT_ALLOWED.search(text)
         action = found[1] if found else f"{error.operation_name}"
         where = f" on {found[2]}" if found and found[2] else ""

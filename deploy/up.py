@@ -17,14 +17,14 @@ from rich.console import Console
 from deploy.account import whoami
 from deploy.airflow_api import AirflowApi
 from deploy.ask import agree
-from deploy.credentials import login_from_file, login_from_prompt, store_login, stored_login
+from deploy.credentials import UNSEEN, login_from_file, login_from_prompt, store_login, stored_login
 from deploy.environment_wait import wait_until_available
 from deploy.first_run import last_success, report, start_or_resume, wait_for_dag, wait_for_run
 from deploy.lake import open_lake, settings_of
 from deploy.names import Names
 from deploy.options import Options
 from deploy.plan import Plan, show_plan
-from deploy.problem import DeployFailed
+from deploy.problem import DeployFailed, explained
 from deploy.stack_events import StackEvents
 from deploy.stacks import Change, ChangeSet, Stacks
 from deploy.templates import Template, read_parameters, read_template
@@ -176,8 +176,9 @@ class Deployment:
         else:
             run_id = start_or_resume(api, self.console)
             state = wait_for_run(api, run_id, self.console, pause=self.options.pause)
-        lake = open_lake(self.account, self.names)
-        row = read_run(lake, self.names.databases[2], run_id=run_id, object_name="User")
+        with explained("reading what the run has written into the lake"):
+            lake = open_lake(self.account, self.names)
+            row = read_run(lake, self.names.databases[2], run_id=run_id, object_name="User")
         report(self.console, run_id=run_id, state=state, row=row, webserver=str(environment.get("WebserverUrl", "")))
         if state != "success":
             failed = [task for task, at in api.tasks("sf_user_pipeline", run_id).items() if at == "failed"]
@@ -206,6 +207,8 @@ class Deployment:
 
     def _notes(self) -> tuple[str, ...]:
         stored = stored_login(self.account, self._secret())
+        if stored == UNSEEN:
+            self.console.print(f"{self._secret()} has a value; what it is was not looked at: this identity may not")
         if self.given_login is not None:
             note = f"{self._secret()}: the Salesforce login is taken from {self.options.credentials}"
             return () if stored == self.given_login else (note,)

@@ -17,7 +17,7 @@ from deploy.checks_of_aws import aws_checks
 from deploy.checks_of_history import history_checks
 from deploy.lake import open_lake
 from deploy.names import Names
-from deploy.problem import DeployFailed
+from deploy.problem import DeployFailed, explained
 from deploy.templates import FOLDER, read_parameters
 
 _MARKS = {"ok": "[green]✓[/]", "warning": "[yellow]![/]", "failed": "[red]✗[/]"}
@@ -67,7 +67,8 @@ def verify(
 def _guarded(what: str, group: Callable[[], Iterator[Check]]) -> Iterator[Check]:
     """A group's checks; where it cannot be looked at, that is a failed check, and the others go on."""
     try:
-        yield from group()
+        with explained(f"looking at {what}"):
+            yield from group()
     except DeployFailed as failed:
         yield Check(what, "failed", failed.what, failed.remedy)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from deploy.first_run import DAG
 from include.config.environment import current_environment
 from include.config.object_file import read_object_files
 from include.lake.table_sizes import TableSize
@@ -41,8 +42,16 @@ def _sent(environment: str) -> dict[Watched, str]:
     }
 
 
-def _alarms(environment: str) -> dict[str, dict[str, Any]]:
-    return render("foundation", environment).of_type("AWS::CloudWatch::Alarm")
+def _alarms(environment: str, accounts: str = "on") -> dict[str, dict[str, Any]]:
+    return render("foundation", environment, AccountAlarms=accounts).of_type("AWS::CloudWatch::Alarm")
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_nothing_waits_for_a_pipeline_that_a_deployment_does_not_switch_on(environment: str) -> None:
+    """Silence is an alarm: of a pipeline that is paused, it would ring for good."""
+    alarms = render("foundation", environment).of_type("AWS::CloudWatch::Alarm").values()
+    watched = {value for alarm in alarms for one in _watched(alarm) for key, value in one.dimensions if key == "object"}
+    assert watched == {next(one.object for one in read_object_files().values() if one.dag_id == DAG)}
 
 
 def _watched(alarm: dict[str, Any]) -> list[Watched]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from include.config.environment import current_environment
-from tests.deploy.rendered import ENVIRONMENTS, FROM_OTHER_STACKS, render
+from tests.deploy.rendered import ENVIRONMENTS, FROM_OTHER_STACKS, render, source
 
 #: Where `"*"` must stand, because AWS has no resource to name there: statement → why.
 EVERYWHERE = {
@@ -150,6 +150,30 @@ def test_the_change_queue_is_there_if_one_is_given() -> None:
     assert (changes["Action"], changes["Resource"]) == (["sqs:ReceiveMessage", "sqs:DeleteMessage"], [queue])
 
 
+def test_a_key_of_the_logins_own_is_used_for_the_login_only() -> None:
+    key = "arn:aws:kms:us-east-1:123456789012:key/of-the-login"
+    assert not [one for one in _statements() if one["Sid"] == "KeyOfTheSecret"]
+    (own,) = (one for one in _statements(SalesforceSecretKmsKeyArn=key) if one["Sid"] == "KeyOfTheSecret")
+    assert (own["Action"], own["Resource"]) == (["kms:Decrypt"], [key])
+    assert own["Condition"] == {"StringEquals": {"kms:ViaService": "secretsmanager.us-east-1.amazonaws.com"}}
+
+
+@pytest.mark.parametrize("template", ["foundation", "github"])
+@pytest.mark.parametrize(
+    ("arn", "taken"),
+    [
+        ("", True),
+        ("arn:aws:secretsmanager:us-east-1:123456789012:secret:crm/login-AbC1eF", True),
+        ("arn:aws:secretsmanager:us-east-1:123456789012:secret:crm/login", False),
+        ("crm/login", False),
+    ],
+)
+def test_a_secret_is_given_by_its_whole_arn(template: str, arn: str, taken: bool) -> None:
+    """Without its last six letters IAM takes it for another secret: the role would be refused at run time."""
+    pattern = source(template)["Parameters"]["ExistingSalesforceSecretArn"]["AllowedPattern"]
+    assert bool(re.fullmatch(pattern, arn)) == taken
+
+
 def test_only_this_environment_can_take_the_role() -> None:
     (role,) = render("airflow", "staging").of_type("AWS::IAM::Role").values()
     (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
@@ -189,13 +213,15 @@ def test_the_secrets_backend_is_one_that_can_be_made() -> None:
 EVERYWHERE_FOR_GITHUB = {
     "MakeTheKey": "a key has no name before it is made; its tag limits it",
     "Look": "lists of the account",
+    "LookAtTheNetwork": "lists of the account",
     "Network": "a network has no name before it is made; it can be made in this region only",
 }
 
 
 def _github() -> list[dict[str, Any]]:
-    (role,) = render("github", "production", Repository="example/history").of_type("AWS::IAM::Role").values()
-    return [statement for policy in role["Policies"] for statement in policy["PolicyDocument"]["Statement"]]
+    roles = render("github", "production", Repository="example/history").of_type("AWS::IAM::Role").values()
+    policies = [policy for role in roles for policy in role["Policies"]]
+    return [statement for policy in policies for statement in policy["PolicyDocument"]["Statement"]]
 
 
 def test_github_deploys_this_environment_and_deletes_nothing_that_holds_data() -> None:
@@ -210,12 +236,14 @@ def test_github_deploys_this_environment_and_deletes_nothing_that_holds_data() -
     assert "lumata-lakehouse-prod-" in whose["Buckets"]
 
 
-def test_only_jobs_of_the_environment_take_githubs_role() -> None:
-    (role,) = render("github", "staging", Repository="example@1/history@2").of_type("AWS::IAM::Role").values()
-    (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
-    conditions = trust["Condition"]["StringEquals"]
-    assert conditions["token.actions.githubusercontent.com:aud"] == "sts.amazonaws.com"
-    assert conditions["token.actions.githubusercontent.com:sub"] == [
-        "repo:example@1/history@2:environment:staging",
-        "repo:example@1/history@2:environment:staging-plan",
-    ]
+@pytest.mark.parametrize(("role", "environment"), [("DeployRole", "staging"), ("PlanRole", "staging-plan")])
+def test_only_jobs_of_one_environment_take_a_role_of_githubs(role: str, environment: str) -> None:
+    """A plan waits for no approval: were its jobs trusted with the other role, no approval would protect anything."""
+    taken = render("github", "staging", Repository="example@1/history@2").of_type("AWS::IAM::Role")[role]
+    (trust,) = taken["AssumeRolePolicyDocument"]["Statement"]
+    assert trust["Condition"] == {
+        "StringEquals": {
+            "token.actions.githubusercontent.com:aud": "sts.amazonaws.com",
+            "token.actions.githubusercontent.com:sub": f"repo:example@1/history@2:environment:{environment}",
+        }
+    }

@@ -14,6 +14,7 @@ from pyiceberg.catalog import Catalog
 from rich.console import Console
 
 from deploy.account import Account, whoami
+from deploy.checks_of_aws import aws_checks
 from deploy.lake import open_lake
 from deploy.names import Names
 from deploy.templates import read_template
@@ -140,6 +141,19 @@ def test_whole_and_with_one_thing_broken_at_a_time(deployed: Scene, lake: Catalo
     assert not passed
     assert f"nothing usable under {NAMES.secret}" in said
     assert deployed.run("verify").code == 1
+
+
+def test_that_nobody_listens_to_the_alerts_is_a_warning(deployed: Scene, account: Account) -> None:
+    """AlertEmail is empty unless somebody sets it; whoever is asked and does not confirm is another matter."""
+
+    def verdicts() -> dict[str, str]:
+        checks = aws_checks(account, NAMES, secret=NAMES.secret, own_network=False)
+        return {check.name: check.verdict for check in checks if check.verdict != "ok"}
+
+    assert verdicts() == {"subscriptions of the alerts": "warning"}
+    topic = f"arn:aws:sns:us-east-1:123456789012:{NAMES.topic}"
+    deployed.client("sns").delete_topic(TopicArn=topic)
+    assert verdicts() == {"subscriptions of the alerts": "failed"}
 
 
 def kept(scene: Scene) -> tuple[int, int, int, bool]:

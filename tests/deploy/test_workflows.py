@@ -98,6 +98,8 @@ def test_a_deployment_shows_its_plan_and_waits_for_an_environments_approval() ->
     assert apply["needs"] == "plan"
     assert apply["environment"] == "${{ inputs.environment || 'development' }}"
     assert plan["environment"] == f"{apply['environment']}-plan"
+    roles = [step["with"]["role-to-assume"] for job in (plan, apply) for step in job["steps"] if "role-" in str(step)]
+    assert roles == ["${{ vars.AWS_PLAN_ROLE_ARN }}", "${{ vars.AWS_DEPLOY_ROLE_ARN }}"]
     assert any("GITHUB_STEP_SUMMARY" in step.get("run", "") for step in plan["steps"])
     # A failing `make plan` would be hidden by tee without pipefail, which GitHub sets where the shell is named.
     assert all(step["shell"] == "bash" for step in plan["steps"] if "|" in step.get("run", ""))
