@@ -10,7 +10,7 @@ from deploy.account import Account
 from deploy.check import Check, judged
 from deploy.credentials import stored_login
 from deploy.names import Names
-from deploy.problem import explained
+from deploy.problem import DeployFailed, explained
 from deploy.stack_events import StackEvents
 from deploy.stacks import Stacks
 
@@ -30,14 +30,18 @@ def aws_checks(account: Account, names: Names, *, secret: str, own_network: bool
         status = stacks.status(stack)
         remedy = f"make deploy ENV={names.environment}: it makes what is missing, and says what is wrong with the rest."
         yield judged(f"stack {stack}", status in _WHOLE, status or "not there", remedy)
-    yield judged(
-        "Salesforce login",
-        stored_login(account, secret) is not None,
-        f"{secret} is usable" if stored_login(account, secret) else f"nothing usable under {secret}",
-        f"make deploy ENV={names.environment} asks for it.",
-    )
+    yield _login(account, names, secret)
     yield _topic(account, names)
     yield from _alarms(account, names)
+
+
+def _login(account: Account, names: Names, secret: str) -> Check:
+    try:
+        stored = stored_login(account, secret)
+    except DeployFailed as failed:
+        return Check("Salesforce login", "failed", f"nothing usable under {secret}", f"{failed.what} {failed.remedy}")
+    found = f"{secret} is usable" if stored else f"nothing under {secret}"
+    return judged("Salesforce login", stored is not None, found, f"make deploy ENV={names.environment} asks for it.")
 
 
 def _topic(account: Account, names: Names) -> Check:
