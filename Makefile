@@ -26,7 +26,9 @@ override Q := $(value Q)
 override SCENARIO := $(value SCENARIO)
 override IDS := $(value IDS)
 override CREDENTIALS := $(value CREDENTIALS)
-export CREDENTIALS SCENARIO KEEP Q PORT OBJECT RUN_ID ONLY IDS REPLAY
+# A shell has an ENV of its own, which is a file: only what stands on the command line is an environment's name.
+override ENV := $(if $(findstring command,$(origin ENV)),$(value ENV))
+export ENV CREDENTIALS SCENARIO KEEP Q PORT OBJECT RUN_ID ONLY IDS REPLAY
 export FORMAT ?= table
 
 .PHONY: help
@@ -100,35 +102,35 @@ upkeep: $(READY) ## compact the lake's tables, expire old snapshots, remove left
 
 .PHONY: mwaa
 mwaa: $(READY) ## build what Amazon MWAA is given, into build/mwaa (ENV=development)
-	@$(BIN)/python -m deploy.bundle --environment "$(or $(ENV),development)" --out build/mwaa
+	@$(BIN)/python -m deploy.bundle --environment "$${ENV:-development}" --out build/mwaa
 
 # make deploy ENV=staging YES=1 CREDENTIALS=file ARGS="--region eu-west-1"; `.venv/bin/python -m deploy up --help` has the rest.
 DEPLOY = $(BIN)/python -m deploy
-ENV_GIVEN = @test -n "$(ENV)" || { echo "which environment? make $@ ENV=development (or staging, production)" >&2; exit 2; }
+ENV_GIVEN = @test -n "$$ENV" || { echo "which environment? make $@ ENV=development (or staging, production)" >&2; exit 2; }
 
 .PHONY: deploy
 deploy: $(READY) ## MWAA: build, show the plan, ask, apply, run (ENV=development YES=1 CREDENTIALS=file)
 	$(ENV_GIVEN)
-	@$(DEPLOY) up --environment "$(ENV)" $(if $(call yes,$(YES)),--yes) $(if $(CREDENTIALS),--credentials "$$CREDENTIALS") $(ARGS)
+	@$(DEPLOY) up --environment "$$ENV" $(if $(call yes,$(YES)),--yes) $(if $(CREDENTIALS),--credentials "$$CREDENTIALS") $(ARGS)
 
 .PHONY: plan
 plan: $(READY) ## what `make deploy` would change (ENV=development)
 	$(ENV_GIVEN)
-	@$(DEPLOY) plan --environment "$(ENV)" $(if $(CREDENTIALS),--credentials "$$CREDENTIALS") $(ARGS)
+	@$(DEPLOY) plan --environment "$$ENV" $(if $(CREDENTIALS),--credentials "$$CREDENTIALS") $(ARGS)
 
 .PHONY: destroy
 destroy: $(READY) ## delete Airflow and its network; data only if told twice (ENV=development DROP_DATA=1)
 	$(ENV_GIVEN)
-	@$(DEPLOY) destroy --environment "$(ENV)" $(if $(call yes,$(YES)),--yes) $(if $(call yes,$(DROP_DATA)),--drop-data) $(ARGS)
+	@$(DEPLOY) destroy --environment "$$ENV" $(if $(call yes,$(YES)),--yes) $(if $(call yes,$(DROP_DATA)),--drop-data) $(ARGS)
 
 .PHONY: verify
 verify: $(READY) ## check a live environment end to end (ENV=development ARGS=--salesforce)
 	$(ENV_GIVEN)
-	@$(DEPLOY) verify --environment "$(ENV)" $(ARGS)
+	@$(DEPLOY) verify --environment "$$ENV" $(ARGS)
 
 .PHONY: ddl
 ddl: $(READY) $(MANIFEST) ## the DDL of every table, as Athena spells it (ENV=development)
-	@$(DEPLOY) ddl --environment "$(if $(ENV),$(ENV),development)" $(ARGS)
+	@$(DEPLOY) ddl --environment "$${ENV:-development}" $(ARGS)
 
 .PHONY: trino
 trino: $(READY) ## a real Trino over Glue and S3 on loopback, until Ctrl-C; fetched the first time (PORT=8085)

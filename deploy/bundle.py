@@ -132,6 +132,10 @@ def _write_dags(dags: Path, constraints: Mapping[str, str], exported: Mapping[st
             inside = path.relative_to(PROJECT_ROOT / source)
             hidden = any(part.startswith(".") or part in _NOT_COPIED for part in inside.parts)
             if path.is_file() and path.suffix in suffixes and not hidden:
+                if not path.resolve().is_relative_to(PROJECT_ROOT.resolve()):
+                    raise BundleRefused(
+                        f"{path} leads out of the project, to {path.resolve()}: put the file itself there"
+                    )
                 copy = dags / target / inside
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(path, copy)

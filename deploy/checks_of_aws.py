@@ -11,7 +11,7 @@ from deploy.account import Account
 from deploy.check import Check, judged
 from deploy.credentials import UNSEEN, stored_login
 from deploy.names import Names
-from deploy.problem import error_code, explained
+from deploy.problem import DeployFailed, error_code, explained
 from deploy.stack_events import StackEvents
 from deploy.stacks import Stacks
 
@@ -31,16 +31,19 @@ def aws_checks(account: Account, names: Names, *, secret: str, own_network: bool
         status = stacks.status(stack)
         remedy = f"make deploy ENV={names.environment}: it makes what is missing, and says what is wrong with the rest."
         yield judged(f"stack {stack}", status in _WHOLE, status or "not there", remedy)
-    login = stored_login(account, secret)
-    usable = "has a value; what it is was not looked at" if login == UNSEEN else "is usable"
-    yield judged(
-        "Salesforce login",
-        login is not None,
-        f"{secret} {usable}" if login else f"nothing usable under {secret}",
-        f"make deploy ENV={names.environment} asks for it.",
-    )
+    yield _login(account, names, secret)
     yield _topic(account, names)
     yield from _alarms(account, names)
+
+
+def _login(account: Account, names: Names, secret: str) -> Check:
+    try:
+        stored = stored_login(account, secret)
+    except DeployFailed as failed:
+        return Check("Salesforce login", "failed", f"nothing usable under {secret}", f"{failed.what} {failed.remedy}")
+    usable = "has a value; what it is was not looked at" if stored == UNSEEN else "is usable"
+    found = f"{secret} {usable}" if stored else f"nothing under {secret}"
+    return judged("Salesforce login", stored is not None, found, f"make deploy ENV={names.environment} asks for it.")
 
 
 def _topic(account: Account, names: Names) -> Check:

@@ -25,28 +25,43 @@ _LARGEST = 64 * 1024
 UNSEEN = "(this identity may not read it)"
 
 
-def stored_login(account: Account, secret: str) -> str | None:
-    """The login that is stored; None: there is none, or none that can be used; `UNSEEN`: one that is not ours to read.
+def stored_text(account: Account, secret: str) -> str | None:
+    """What the secret holds, whether it is a login or not; None: nothing; `UNSEEN`: something that is not ours to read.
 
     :param account: where the secret is.
     :param secret: its name or ARN.
     """
     with explained(f"reading the secret {secret}"):
         try:
-            text = account.client("secretsmanager").get_secret_value(SecretId=secret).get("SecretString", "")
+            found = account.client("secretsmanager").get_secret_value(SecretId=secret)
         except ClientError as error:
             if error_code(error) == "ResourceNotFoundException":
                 return None
             if error_code(error) not in DENIED:
                 raise
-            text = UNSEEN
-    if text == UNSEEN:
-        return UNSEEN if _has_value(account, secret) else None
+            return UNSEEN if _has_value(account, secret) else None
+    return str(found.get("SecretString", "(binary)")) or None
+
+
+def stored_login(account: Account, secret: str) -> str | None:
+    """The login that is stored; None: there is none; `UNSEEN`: one that is not ours to read.
+
+    :param account: where the secret is.
+    :param secret: its name or ARN.
+    :raises DeployFailed: when something is stored that is no login; never what it is.
+    """
+    text = stored_text(account, secret)
+    if text is None or text == UNSEEN:
+        return text
     try:
-        parse_login(text, where=secret)
-    except ConnectionIncomplete:
-        return None
-    return str(text)
+        parse_login(text, where=f"the secret {secret}")
+    except ConnectionIncomplete as wrong:
+        raise DeployFailed(
+            wrong.what.removeprefix("logging in: "),
+            "It is not overwritten unasked. Set it right in Secrets Manager, or give the login that is to replace it: "
+            "make deploy ENV=… CREDENTIALS=file. docs/deploy.md has the two shapes.",
+        ) from None
+    return text
 
 
 def _has_value(account: Account, secret: str) -> bool:
@@ -68,7 +83,7 @@ def store_login(account: Account, secret: str, login: str) -> bool:
     :param login: JSON of one of the two shapes.
     :return: whether it was put there.
     """
-    if stored_login(account, secret) == login:
+    if stored_text(account, secret) == login:
         return False
     with explained(f"storing the Salesforce login in {secret}"):
         account.client("secretsmanager").put_secret_value(SecretId=secret, SecretString=login)
@@ -82,7 +97,8 @@ def login_from_file(path: Path) -> str:
     :raises DeployFailed: naming the file and what is wrong; never what is in it.
     """
     try:
-        with path.open("rb") as opened:
+        # A pipe that nobody writes to would be waited for without an end.
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as opened:  # noqa: PTH123 of a descriptor
             status = os.fstat(opened.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise DeployFailed(f"{path} is not a file.", "Give a file of one of the two shapes (docs/deploy.md).")
@@ -91,7 +107,7 @@ def login_from_file(path: Path) -> str:
                     f"{path} can be read by others (mode {stat.S_IMODE(status.st_mode):04o}).",
                     f"Its secrets are theirs then. Make it yours: chmod 600 {path}, and consider rotating them.",
                 )
-            text = opened.read(_LARGEST).decode("utf-8")
+            text = opened.read(_LARGEST).decode("utf-8-sig")
     except OSError as error:
         raise DeployFailed(f"{path} cannot be read: {error.strerror}.", "Give CREDENTIALS=path of the file.") from None
     except UnicodeDecodeError:
@@ -136,7 +152,10 @@ def login_from_prompt(
         }
     else:
         raise DeployFailed(f"{kind!r:.20} is neither 1 nor 2.", "Run the same command again.")
-    return _checked(json.dumps({key: value.strip() for key, value in login.items()}), where="what was typed")
+    return _checked(
+        json.dumps({key: value if key == "password" else value.strip() for key, value in login.items()}),
+        where="what was typed",
+    )
 
 
 def _checked(text: str, *, where: str) -> str:

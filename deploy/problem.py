@@ -108,5 +108,5 @@ def _refused(doing: str, error: ClientError) -> DeployFailed:
         return DeployFailed(f"{doing}: AWS asks for patience ({code}).", "Run the same command again in a minute.")
     return DeployFailed(
         f"{doing}: AWS answered {code}: {text}",
-        "Nothing is lost. Set right what it names, then run the same command again; it goes on where this one ended.",
+        "Set right what it names, then run the same command again; it goes on where this one ended.",
     )

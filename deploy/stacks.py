@@ -156,7 +156,8 @@ class Stacks:
         with explained(f"discarding the plan of {proposed.stack}"):
             self._client.delete_change_set(ChangeSetName=proposed.arn, StackName=proposed.stack)
             found = self._describe(proposed.stack)
-            if proposed.new and found and found["StackStatus"] == UNMADE:
+            # Somebody else's plan may be in that stack by now.
+            if proposed.new and found and found["StackStatus"] == UNMADE and not self._plans(str(found["StackId"])):
                 self._client.delete_stack(StackName=proposed.stack)
 
     def apply(self, proposed: ChangeSet, *, meanwhile: Callable[[], str | None] = lambda: None) -> None:
@@ -219,6 +220,10 @@ class Stacks:
                 if "does not exist" in error_text(error):
                     return None
                 raise
+
+    def _plans(self, stack: str) -> bool:
+        pages = self._client.get_paginator("list_change_sets").paginate(StackName=stack)
+        return any(summary["StackId"] == stack for page in pages for summary in page["Summaries"])
 
     def _why(self, name: str) -> str:
         reasons = self._events.reasons(name)

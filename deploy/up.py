@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import yaml
@@ -17,18 +18,19 @@ from rich.console import Console
 from deploy.account import whoami
 from deploy.airflow_api import AirflowApi
 from deploy.ask import agree
-from deploy.credentials import UNSEEN, login_from_file, login_from_prompt, store_login, stored_login
+from deploy.credentials import UNSEEN, login_from_file, login_from_prompt, store_login, stored_login, stored_text
 from deploy.environment_wait import wait_until_available
 from deploy.first_run import last_success, report, start_or_resume, wait_for_dag, wait_for_run
 from deploy.lake import open_lake, settings_of
 from deploy.names import Names
 from deploy.options import Options
+from deploy.ownership import Ownership, describe_secret, owns_secret
 from deploy.plan import Plan, show_plan
 from deploy.problem import DeployFailed, explained
 from deploy.stack_events import StackEvents
 from deploy.stacks import Change, ChangeSet, Stacks
 from deploy.templates import Template, read_parameters, read_template
-from deploy.upload import VERSIONED, Upload, carry_out, compare
+from deploy.upload import VERSIONED, Upload, carry_out, check_environment, compare
 from include.config.environment import current_environment
 from include.lake.run_log import read_run
 
@@ -72,14 +74,40 @@ class Deployment:
             f"as {self.account.identity}"
         )
 
-    def build(self) -> Path:
-        """Build the bundle, or take the one that was given."""
+    def adopt_secret(self) -> None:
+        """Where the secret is there and the foundation has not made it, name it to the templates, which make none then.
+
+        :raises DeployFailed: when it is on its way out.
+        """
+        if self.values.get(_KEPT_SECRET):
+            return
+        found = describe_secret(self.account, self.names.secret)
+        if found is None or (owns_secret(Ownership(self.account, self.names), found) and not found.get("DeletedDate")):
+            return
+        if found.get("DeletedDate"):
+            named = f"--secret-id {self.names.secret}"
+            raise DeployFailed(
+                f"the secret {self.names.secret} is to be deleted, and until then there can be no other of its name.",
+                f"If its value is wanted: aws secretsmanager restore-secret {named} (and, if its key goes too, aws kms "
+                f"cancel-key-deletion). If not: aws secretsmanager delete-secret --force-delete-without-recovery "
+                f"{named}. Then run the same command again.",
+            )
+        self.values[_KEPT_SECRET] = str(found["ARN"])
+        self.console.print(f"the secret {self.names.secret} is there already: it is used as it is, and none is made")
+
+    def build(self, folder: Path) -> Path:
+        """Build the bundle, or take the one that was given.
+
+        :param folder: of this call alone: another one builds another environment's meanwhile.
+        :raises DeployFailed: when the one that was given is another environment's.
+        """
         if self.options.bundle is not None:
+            check_environment(self.options.bundle, self.names.environment)
             return self.options.bundle
         from deploy.bundle import build_bundle  # noqa: PLC0415 it needs dbt, which takes a while to import
 
-        out = PROJECT / "build" / "mwaa"
-        self.console.print(f"building the bundle in {out.relative_to(PROJECT)}")
+        out = folder / "mwaa"
+        self.console.print("building the bundle")
         build_bundle(out, self.names.environment, settings_of(self.names, self.account, self.values))
         return out
 
@@ -206,12 +234,13 @@ class Deployment:
         return self.values.get(_KEPT_SECRET) or self.names.secret
 
     def _notes(self) -> tuple[str, ...]:
+        if self.given_login is not None:
+            stored = stored_text(self.account, self._secret())
+            note = f"{self._secret()}: the Salesforce login is taken from {self.options.credentials}"
+            return () if stored == self.given_login else (note,)
         stored = stored_login(self.account, self._secret())
         if stored == UNSEEN:
             self.console.print(f"{self._secret()} has a value; what it is was not looked at: this identity may not")
-        if self.given_login is not None:
-            note = f"{self._secret()}: the Salesforce login is taken from {self.options.credentials}"
-            return () if stored == self.given_login else (note,)
         return () if stored else (f"{self._secret()}: the Salesforce login will be asked for",)
 
     def _pools(self) -> list[dict[str, Any]]:
@@ -237,8 +266,9 @@ def deploy(options: Options, console: Console, *, only_plan: bool = False) -> No
     names = deployment.names
     for stack in (names.foundation, *(() if deployment.own_network else (names.network,)), names.airflow):
         deployment.stacks.settle(stack)
-    bundle = deployment.build()
-    with ExitStack() as undo:
+    deployment.adopt_secret()
+    with TemporaryDirectory(prefix="sf-history-") as folder, ExitStack() as undo:
+        bundle = deployment.build(Path(folder))
         plan = deployment.plan(bundle)
         undo.callback(deployment.discard, plan.change_sets)
         show_plan(console, plan)
@@ -250,8 +280,8 @@ def deploy(options: Options, console: Console, *, only_plan: bool = False) -> No
                 raise DeployFailed("nothing was changed.", "Run the same command again to apply it.")
         login = deployment.login()
         undo.pop_all()
-    changed = not plan.empty
-    environment = deployment.apply(plan, login)
+        changed = not plan.empty
+        environment = deployment.apply(plan, login)
     deployment.finish(environment, changed=changed)
     console.print(
         f"[green]✓[/] {names.environment} is deployed"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import mimetypes
+import re
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -36,6 +37,7 @@ class Upload:
     :param remove: keys below dags/ that the bundle no longer has.
     :param unchanged: how many files are there already.
     :param versions: key → version, of the versioned files that are there as they should be.
+    :param checksums: key → that of the file when it was looked at.
     """
 
     bucket: str
@@ -43,11 +45,29 @@ class Upload:
     remove: tuple[str, ...] = ()
     unchanged: int = 0
     versions: Mapping[str, str] = field(default_factory=dict)
+    checksums: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def changes(self) -> bool:
         """Whether anything is to be uploaded or removed."""
         return bool(self.put or self.remove)
+
+
+def check_environment(bundle: Path, environment: str) -> None:
+    """Refuse a bundle that was built for another environment.
+
+    :param bundle: the folder that `make mwaa` fills.
+    :param environment: that it is to be of.
+    :raises DeployFailed: naming both.
+    """
+    startup = bundle / VERSIONED["StartupVersion"]
+    said = re.findall(r"^export SF_HISTORY_ENV=(\S+)$", startup.read_text("utf-8") if startup.exists() else "", re.M)
+    if said != [environment]:
+        raise DeployFailed(
+            f"the bundle in {bundle} is {said[-1] if said else 'nobody'}'s, not {environment}'s (SF_HISTORY_ENV in "
+            f"{startup.name}).",
+            f"Build it: make mwaa ENV={environment}.",
+        )
 
 
 def compare(account: Account, bucket: str, bundle: Path, *, there: bool) -> Upload:
@@ -62,8 +82,9 @@ def compare(account: Account, bucket: str, bundle: Path, *, there: bool) -> Uplo
     files = {path.relative_to(bundle).as_posix(): path for path in sorted(bundle.rglob("*")) if path.is_file()}
     if missing := [name for name in VERSIONED.values() if name not in files]:
         raise DeployFailed(f"the bundle in {bundle} lacks {', '.join(missing)}.", "Build it anew: make mwaa.")
+    sums = {key: _checksum(path.read_bytes()) for key, path in files.items()}
     if not there:
-        return Upload(bucket, put=files)
+        return Upload(bucket, put=files, checksums=sums)
     client = account.client("s3")
     with explained(f"reading the bucket {bucket}"):
         pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=_DAGS)
@@ -71,9 +92,7 @@ def compare(account: Account, bucket: str, bundle: Path, *, there: bool) -> Uplo
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             heads = dict(zip(files, pool.map(lambda key: _head(client, bucket, key), files), strict=True))
     same = {
-        key: head
-        for key, head in heads.items()
-        if head is not None and head["Metadata"].get(_CHECKSUM) == _checksum(files[key])
+        key: head for key, head in heads.items() if head is not None and head["Metadata"].get(_CHECKSUM) == sums[key]
     }
     return Upload(
         bucket,
@@ -81,6 +100,7 @@ def compare(account: Account, bucket: str, bundle: Path, *, there: bool) -> Uplo
         remove=tuple(sorted(keys - set(files))),
         unchanged=len(same),
         versions={key: same[key].get("VersionId", "") for key in VERSIONED.values() if key in same},
+        checksums=sums,
     )
 
 
@@ -97,7 +117,7 @@ def carry_out(account: Account, upload: Upload) -> dict[str, str]:
     versions = dict(upload.versions)
     with explained(f"uploading to {upload.bucket}"):
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            made = pool.map(lambda key: _put(client, upload.bucket, key, upload.put[key]), upload.put)
+            made = pool.map(lambda key: _put(client, upload, key), upload.put)
             versions |= dict(zip(upload.put, made, strict=True))
         for start in range(0, len(upload.remove), 1000):
             chosen = [{"Key": key} for key in upload.remove[start : start + 1000]]
@@ -110,10 +130,16 @@ def carry_out(account: Account, upload: Upload) -> dict[str, str]:
     return {parameter: versions[key] for parameter, key in VERSIONED.items()}
 
 
-def _put(client: Any, bucket: str, key: str, path: Path) -> str:
+def _put(client: Any, upload: Upload, key: str) -> str:
+    content, checksum = upload.put[key].read_bytes(), upload.checksums[key]
+    if _checksum(content) != checksum:
+        raise DeployFailed(
+            f"{upload.put[key]} has changed since the plan was shown, so it was not uploaded.",
+            "Something else writes there. Run the same command again when it is done.",
+        )
     kind = mimetypes.guess_type(key)[0] or "application/octet-stream"
     answer = client.put_object(
-        Bucket=bucket, Key=key, Body=path.read_bytes(), ContentType=kind, Metadata={_CHECKSUM: _checksum(path)}
+        Bucket=upload.bucket, Key=key, Body=content, ContentType=kind, Metadata={_CHECKSUM: checksum}
     )
     return str(answer.get("VersionId", ""))
 
@@ -127,5 +153,5 @@ def _head(client: Any, bucket: str, key: str) -> dict[str, Any] | None:
         raise
 
 
-def _checksum(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def _checksum(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

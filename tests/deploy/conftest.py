@@ -33,6 +33,7 @@ LOGIN = {
     "security_token": "planted-token",
     "domain": "login.salesforce.com",
 }
+STARTUP = "export SF_HISTORY_ENV=development\n"
 PLANTED = ("planted-password", "planted-token", "planted-secret")
 
 
@@ -180,7 +181,8 @@ def write_bundle(folder: Path) -> None:
     (folder / "dags" / "include" / "objects").mkdir(parents=True)
     (folder / "dags" / "sf_object_pipelines.py").write_text("first\n", encoding="utf-8")
     (folder / "dags" / "include" / "objects" / "user.yml").write_text("object: User\n", encoding="utf-8")
-    for name in ("plugins.zip", "requirements.txt", "startup.sh"):
+    (folder / "startup.sh").write_text(STARTUP, encoding="utf-8")
+    for name in ("plugins.zip", "requirements.txt"):
         (folder / name).write_text(f"{name}, first\n", encoding="utf-8")
 
 

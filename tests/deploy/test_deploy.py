@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import subprocess
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
-from deploy.credentials import login_from_prompt
-from tests.deploy.conftest import LOGIN, Scene
+from deploy.account import whoami
+from deploy.credentials import login_from_file, login_from_prompt
+from deploy.problem import DeployFailed
+from deploy.stack_events import StackEvents
+from deploy.stacks import Stacks
+from deploy.templates import read_template
+from deploy.upload import carry_out, compare
+from tests.deploy.conftest import LOGIN, PROJECT, STARTUP, Scene
 
 SCRIPTS = "lumata-lakehouse-development-scripts"
 SECRET = "salesforce/development/credentials"
@@ -91,7 +101,7 @@ def test_only_what_changed_is_uploaded_and_only_then_airflow_is_updated(deployed
     assert stacks(deployed)[AIRFLOW] == "CREATE_COMPLETE", "a DAG file needs no update of the environment"
     assert "triggered" in done.text
 
-    (deployed.bundle / "startup.sh").write_text("second\n", encoding="utf-8")
+    (deployed.bundle / "startup.sh").write_text(f"{STARTUP}second\n", encoding="utf-8")
     (deployed.bundle / "dags" / "include" / "objects" / "account.yml").unlink()
     done = deployed.run("up", "--yes")
     assert "1 files to upload, 1 to remove, 4 as they are" in done.text, done.text
@@ -265,7 +275,7 @@ def test_what_fails_says_what_to_do_and_that_helps(scene: Scene) -> None:
 
 
 def test_a_run_that_is_still_going_on_is_waited_for(deployed: Scene) -> None:
-    (deployed.bundle / "startup.sh").write_text("second\n", encoding="utf-8")
+    (deployed.bundle / "startup.sh").write_text(f"{STARTUP}second\n", encoding="utf-8")
     deployed.client("mwaa").invoke_rest_api(
         Name="sf-history-development",
         Method="POST",
@@ -276,3 +286,128 @@ def test_a_run_that_is_still_going_on_is_waited_for(deployed: Scene) -> None:
     assert done.code == 0, done.text
     assert "deploy__earlier is still going on" in done.text
     assert "triggered" not in done.text
+
+
+def test_a_secret_that_is_there_already_is_used_as_it_is(scene: Scene) -> None:
+    secrets = scene.client("secretsmanager")
+    arn = secrets.create_secret(Name=SECRET, SecretString=json.dumps(LOGIN))["ARN"]
+    said = f"the secret {SECRET} is there already"
+    assert said in scene.run("plan").text
+    first = scene.run("up", "--yes", "--no-run")
+    assert first.code == 0, first.text
+    assert said in first.text
+    found = scene.client("cloudformation").describe_stacks(StackName=FOUNDATION)["Stacks"][0]
+    assert {"ParameterKey": "ExistingSalesforceSecretArn", "ParameterValue": arn} in found["Parameters"]
+    assert secret(scene) == LOGIN
+    again = scene.run("up", "--yes", "--no-run")
+    assert again.code == 0, again.text
+    assert "nothing to change" in again.text
+
+
+def test_a_secret_that_is_to_be_deleted_is_found_out_before_anything_is_made(scene: Scene) -> None:
+    secrets = scene.client("secretsmanager")
+    secrets.create_secret(Name=SECRET, SecretString=json.dumps(LOGIN))
+    secrets.delete_secret(SecretId=SECRET, RecoveryWindowInDays=7)
+    done = scene.run("up", "--yes", "--credentials", str(scene.login))
+    assert done.code == 1
+    assert f"restore-secret --secret-id {SECRET}" in done.text
+    assert stacks(scene) == {}
+
+
+def test_a_value_that_is_no_login_is_not_overwritten_unasked(scene: Scene) -> None:
+    value = json.dumps({**LOGIN, "instance_url": "https://acme.example"})
+    scene.client("secretsmanager").create_secret(Name=SECRET, SecretString=value)
+    done = scene.run("up", "--yes")
+    assert done.code == 1
+    assert "'instance_url', which does not belong to" in done.text
+    assert "not overwritten unasked" in done.text
+    assert stacks(scene) == {}
+    assert json.loads(value) == secret(scene)
+    done = scene.run("up", "--yes", "--no-run", "--credentials", str(scene.login))
+    assert done.code == 0, done.text
+    assert secret(scene) == LOGIN, "that is asking for it"
+
+
+def test_the_bundle_of_another_environment_is_refused(scene: Scene) -> None:
+    (scene.bundle / "startup.sh").write_text("export SF_HISTORY_ENV=production\n", encoding="utf-8")
+    done = scene.run("plan")
+    assert done.code == 1
+    assert f"the bundle in {scene.bundle} is production's, not development's" in done.text
+    assert stacks(scene) == {}
+
+
+def test_a_file_that_has_changed_since_the_plan_is_not_uploaded(scene: Scene) -> None:
+    account = whoami()
+    scene.outputs.append("nothing is printed here")
+    scene.client("s3").create_bucket(Bucket=SCRIPTS)
+    upload = compare(account, SCRIPTS, scene.bundle, there=False)
+    (scene.bundle / "startup.sh").write_text("export SF_HISTORY_ENV=production\n", encoding="utf-8")
+    with pytest.raises(DeployFailed, match=r"startup\.sh has changed since the plan was shown"):
+        carry_out(account, upload)
+    assert "startup.sh" not in keys(scene)
+
+
+def test_a_plan_that_is_dropped_leaves_the_stack_that_another_plan_is_in(scene: Scene) -> None:
+    scene.outputs.append("nothing is printed here")
+    account = whoami()
+    ours = Stacks(account, StackEvents(account, Console(quiet=True)), pause=0.02)
+    values = {"Environment": "development", "Suffix": "development"}
+    first = ours.propose(FOUNDATION, read_template("foundation"), values)
+    scene.client("cloudformation").create_change_set(
+        StackName=FOUNDATION,
+        ChangeSetName="of-somebody-else",
+        ChangeSetType="CREATE",
+        TemplateBody=read_template("foundation").body,
+        Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in values.items()],
+    )
+    ours.discard(first)
+    assert FOUNDATION in stacks(scene)
+
+
+def test_a_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    login = tmp_path / "login.json"
+    login.write_text(json.dumps(LOGIN), encoding="utf-8-sig")
+    login.chmod(0o600)
+    assert json.loads(login_from_file(login)) == LOGIN
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe, 0o600)
+    with pytest.raises(DeployFailed, match="is not a file"):
+        login_from_file(pipe)
+
+
+def test_a_password_is_stored_as_it_was_typed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    given = login_from_prompt(
+        "development",
+        ask=lambda question: "2" if "[1]" in question else " ada@example.com " if "username" in question else "",
+        ask_silently=lambda question: " planted-password " if "password" in question else " planted-token ",
+    )
+    assert json.loads(given) == {**LOGIN, "password": " planted-password ", "domain": "login"}
+
+
+@pytest.mark.parametrize("target", ["deploy", "plan", "destroy", "verify", "ddl", "mwaa"])
+def test_the_environment_is_no_part_of_the_command(target: str) -> None:
+    command = ["make", "-n", "-o", ".venv/.ready", "-o", "dbt/target/manifest.json", target]
+    planted = 'x"; echo planted; echo "$(shell echo expanded)'
+    usual = {**os.environ, "ENV": "of-the-shell"}
+    shown = subprocess.run(
+        [*command, f"ENV={planted}"], cwd=PROJECT, env=usual, capture_output=True, text=True, check=False
+    )
+    assert shown.returncode == 0, shown.stderr
+    assert "python -m deploy" in shown.stdout
+    assert "planted" not in shown.stdout
+    assert "expanded" not in shown.stdout
+    shown = subprocess.run(command, cwd=PROJECT, env=usual, capture_output=True, text=True, check=False)
+    assert "of-the-shell" not in shown.stdout
+
+
+def test_the_shells_own_env_is_no_name() -> None:
+    asked = ["make", "-o", ".venv/.ready", "verify"]
+    said = subprocess.run(
+        asked, cwd=PROJECT, env={**os.environ, "ENV": "production"}, capture_output=True, text=True, check=False
+    )
+    assert said.returncode == 2
+    assert "which environment? make verify ENV=development" in said.stderr

@@ -271,3 +271,13 @@ def test_what_cannot_be_built_is_refused(tmp_path: Path, capsys: pytest.CaptureF
         build_bundle(mine, "development", {})
     assert main(["--out", str(tmp_path / "mwaa"), "--setting", "NAME"]) == 2
     assert "allowed is NAME=VALUE" in capsys.readouterr().err
+
+
+def test_a_link_out_of_the_project_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "project" / "dags").mkdir(parents=True)
+    (tmp_path / "theirs.py").write_text("SECRET = 1\n", encoding="utf-8")
+    (tmp_path / "project" / "dags" / "linked.py").symlink_to(tmp_path / "theirs.py")
+    monkeypatch.setattr("deploy.bundle.PROJECT_ROOT", tmp_path / "project")
+    with pytest.raises(BundleRefused, match=r"linked\.py leads out of the project"):
+        build_bundle(tmp_path / "out", "development", {})
+    assert not (tmp_path / "out").exists()
