@@ -32,6 +32,7 @@ def complete_cloudformation() -> None:
     _make_change_sets_whole()
     _delete_what_moto_leaves()
     _delete_in_order()
+    _change_only_what_is_there()
 
 
 def _delete_what_moto_leaves() -> None:
@@ -70,6 +71,22 @@ def _delete_in_order() -> None:
                 self._delete_resource(there, self._resource_json_map[name])
 
     ResourceMap.delete = delete  # type: ignore[method-assign]
+
+
+def _change_only_what_is_there() -> None:
+    """Where a condition leaves a resource out, moto would change it all the same."""
+    from moto.cloudformation import parsing
+
+    change = parsing.parse_and_update_resource
+
+    def change_if_there(
+        logical_id: str, resource_json: dict[str, Any], resources_map: Any, account_id: str, region_name: str
+    ) -> Any:
+        if resources_map[logical_id] is None:
+            return None
+        return change(logical_id, resource_json, resources_map, account_id, region_name)
+
+    parsing.parse_and_update_resource = change_if_there
 
 
 def _serve_mwaa() -> None:

@@ -10,7 +10,7 @@ import pytest
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
-from tests.deploy.conftest import Scene
+from tests.deploy.conftest import STARTUP, Scene
 from tests.deploy.rendered import render
 
 #: What IAM calls a service and an operation where boto3 calls them otherwise.
@@ -73,7 +73,7 @@ def act_as(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], list[str]]:
 
 
 def test_the_role_of_the_plan_suffices_for_the_plan(deployed: Scene, act_as: Callable[[str], list[str]]) -> None:
-    (deployed.bundle / "startup.sh").write_text("second\n", encoding="utf-8")
+    (deployed.bundle / "startup.sh").write_text(f"{STARTUP}second\n", encoding="utf-8")
     refused = act_as("PlanRole")
     done = deployed.run("plan")
     assert done.code == 0, done.text
@@ -84,7 +84,7 @@ def test_the_role_of_the_plan_suffices_for_the_plan(deployed: Scene, act_as: Cal
 
 
 def test_the_role_of_the_plan_changes_nothing(deployed: Scene, act_as: Callable[[str], list[str]]) -> None:
-    (deployed.bundle / "startup.sh").write_text("second\n", encoding="utf-8")
+    (deployed.bundle / "startup.sh").write_text(f"{STARTUP}second\n", encoding="utf-8")
     before = deployed.client("s3").head_object(Bucket=SCRIPTS, Key="startup.sh")["VersionId"]
     refused = act_as("PlanRole")
     assert deployed.run("up", "--yes").code == 1
@@ -102,7 +102,7 @@ def test_the_role_of_the_plan_changes_nothing(deployed: Scene, act_as: Callable[
 def test_the_role_that_deploys_suffices_for_deploying_and_verifying(
     deployed: Scene, act_as: Callable[[str], list[str]]
 ) -> None:
-    (deployed.bundle / "startup.sh").write_text("second\n", encoding="utf-8")
+    (deployed.bundle / "startup.sh").write_text(f"{STARTUP}second\n", encoding="utf-8")
     (deployed.bundle / "dags" / "include" / "objects" / "user.yml").unlink()
     refused = act_as("DeployRole")
     done = deployed.run("up", "--yes")
