@@ -1,6 +1,6 @@
 # Astro: `astro dev start` and `astro deploy` build from here. The base image installs packages.txt and
 # requirements.txt and copies the project; what is left is the dbt manifest that the DAGs are drawn from.
-FROM astrocrpublic.azurecr.io/runtime:3.2-6
+FROM astrocrpublic.azurecr.io/runtime:3.3-8-python-3.12
 
 ENV SF_HISTORY_ENV=development \
     PYTHONPATH=/usr/local/airflow:/usr/local/airflow/plugins

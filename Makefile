@@ -12,7 +12,7 @@ DBT_FILES := $(shell find dbt -path dbt/target -prune -o -type f \( -name '*.sql
 
 # What a person may give: make run SCENARIO=path KEEP=1 · make sql Q="select 1" FORMAT=csv · make up PORT=8081
 # A misspelt one would be ignored, and `make run KEP=1` begins with an empty lake.
-KNOWN := SCENARIO KEEP Q FORMAT PORT OBJECT RUN_ID REPLAY IDS YES DRY ONLY ARGS ALL PYTHON
+KNOWN := SCENARIO KEEP Q FORMAT PORT OBJECT RUN_ID REPLAY IDS YES DRY ONLY ARGS ALL PYTHON ENV CREDENTIALS DROP_DATA
 UNKNOWN := $(filter-out $(KNOWN),$(foreach name,$(.VARIABLES),$(if $(findstring command,$(origin $(name))),$(name))))
 ifneq ($(strip $(UNKNOWN)),)
 $(error there is no variable $(strip $(UNKNOWN)); there are $(KNOWN))
@@ -25,7 +25,10 @@ yes = $(filter-out 0 no false NO No False,$(1))
 override Q := $(value Q)
 override SCENARIO := $(value SCENARIO)
 override IDS := $(value IDS)
-export SCENARIO KEEP Q PORT OBJECT RUN_ID ONLY IDS REPLAY
+override CREDENTIALS := $(value CREDENTIALS)
+# A shell has an ENV of its own, which is a file: only what stands on the command line is an environment's name.
+override ENV := $(if $(findstring command,$(origin ENV)),$(value ENV))
+export ENV CREDENTIALS SCENARIO KEEP Q PORT OBJECT RUN_ID ONLY IDS REPLAY
 export FORMAT ?= table
 
 .PHONY: help
@@ -97,6 +100,38 @@ erase: $(READY) $(MANIFEST) ## forget people for good (OBJECT=user IDS="0055e000
 upkeep: $(READY) ## compact the lake's tables, expire old snapshots, remove left-overs (OBJECT=user DRY=1)
 	@$(BIN)/python -m local.upkeep $(if $(OBJECT),"$$OBJECT") $(if $(call yes,$(DRY)),--dry-run)
 
+.PHONY: mwaa
+mwaa: $(READY) ## build what Amazon MWAA is given, into build/mwaa (ENV=development)
+	@$(BIN)/python -m deploy.bundle --environment "$${ENV:-development}" --out build/mwaa
+
+# make deploy ENV=staging YES=1 CREDENTIALS=file ARGS="--region eu-west-1"; `.venv/bin/python -m deploy up --help` has the rest.
+DEPLOY = $(BIN)/python -m deploy
+ENV_GIVEN = @test -n "$$ENV" || { echo "which environment? make $@ ENV=development (or staging, production)" >&2; exit 2; }
+
+.PHONY: deploy
+deploy: $(READY) ## MWAA: build, show the plan, ask, apply, run (ENV=development YES=1 CREDENTIALS=file)
+	$(ENV_GIVEN)
+	@$(DEPLOY) up --environment "$$ENV" $(if $(call yes,$(YES)),--yes) $(if $(CREDENTIALS),--credentials "$$CREDENTIALS") $(ARGS)
+
+.PHONY: plan
+plan: $(READY) ## what `make deploy` would change (ENV=development)
+	$(ENV_GIVEN)
+	@$(DEPLOY) plan --environment "$$ENV" $(if $(CREDENTIALS),--credentials "$$CREDENTIALS") $(ARGS)
+
+.PHONY: destroy
+destroy: $(READY) ## delete Airflow and its network; data only if told twice (ENV=development DROP_DATA=1)
+	$(ENV_GIVEN)
+	@$(DEPLOY) destroy --environment "$$ENV" $(if $(call yes,$(YES)),--yes) $(if $(call yes,$(DROP_DATA)),--drop-data) $(ARGS)
+
+.PHONY: verify
+verify: $(READY) ## check a live environment end to end (ENV=development ARGS=--salesforce)
+	$(ENV_GIVEN)
+	@$(DEPLOY) verify --environment "$$ENV" $(ARGS)
+
+.PHONY: ddl
+ddl: $(READY) $(MANIFEST) ## the DDL of every table, as Athena spells it (ENV=development)
+	@$(DEPLOY) ddl --environment "$${ENV:-development}" $(ARGS)
+
 .PHONY: trino
 trino: $(READY) ## a real Trino over Glue and S3 on loopback, until Ctrl-C; fetched the first time (PORT=8085)
 	@$(BIN)/python -m local.cloud up $(if $(PORT),--port "$$PORT")
@@ -127,12 +162,14 @@ faults: $(READY) ## every way in which Salesforce can fail, against what a calm 
 	@$(BIN)/python -m local.faults $(if $(ONLY),--only "$$ONLY")
 
 .PHONY: lint
-lint: $(READY) $(MANIFEST) ## ruff, mypy, sqlfluff, yamllint
+lint: $(READY) $(MANIFEST) ## ruff, mypy, sqlfluff, yamllint, cfn-lint, checkov
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/yamllint --strict .
 	$(BIN)/sqlfluff lint --disable-progress-bar dbt
+	$(BIN)/cfn-lint deploy/cloudformation/*.yaml
+	$(BIN)/python -m local.policy_scan
 
 .PHONY: lock
 lock: $(READY) ## resolve requirements-dev.txt anew into requirements.lock

@@ -18,6 +18,7 @@ from include.lake.erasure import erase
 from include.lake.erasure_report import ErasureReport
 from include.lake.layout import refuse_unknown_layouts
 from include.lake.names import RawTables
+from include.lake.sql_engine import Engine
 from include.lake.upsert import upsert
 from include.lake.watermark import read_lake_state, refuse_foreign_org
 from include.quality.quarantine import write_quarantine
@@ -53,11 +54,13 @@ class Flow:
     :param object_file: the object.
     :param environment: where to.
     :param catalog: the Iceberg catalog of that environment.
+    :param engine: its SQL engine; None: there is none.
     """
 
     object_file: ObjectFile
     environment: Environment
     catalog: Catalog
+    engine: Engine | None = None
 
     @property
     def tables(self) -> RawTables:
@@ -192,9 +195,10 @@ class Flow:
         :param validation: of validate.
         :raises SuspiciousRead: when a full refresh misses too many records.
         :raises IncompatibleColumn: when a field's type in the org no longer fits its column.
+        :raises EngineFailed: when the SQL engine did not finish a statement.
         :raises UpsertContended: when other writers were faster every time.
         """
-        manifest = upsert(self.catalog, self.object_file, self.environment, validation)
+        manifest = upsert(self.catalog, self.object_file, self.environment, validation, engine=self.engine)
         log.info(
             "%s: %d observations logged (%d deletions), mirror +%d ~%d, %d rows; watermark %s",
             manifest.table,

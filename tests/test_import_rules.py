@@ -13,6 +13,7 @@ FORBIDDEN = {
     "include": {"airflow", "cosmos", "salesforce_history", "local", "dags", "plugins", "tests", "duckdb"},
     "plugins": {"local", "dags", "tests", "duckdb", "dbt"},
     "dags": {"local", "include", "tests", "airflow", "cosmos"},
+    "deploy": {"airflow", "cosmos", "salesforce_history", "local", "dags", "plugins", "tests", "duckdb"},
     "local": {"dags", "tests"},
 }
 

@@ -22,6 +22,7 @@ INTERNAL = {
     "SessionExpired",
     "Unavailable",
     "Overtaken",
+    "DraftLost",
     "UnreadableYaml",  # as ObjectFileError
     "UnsafeSoql",  # identifiers come from object files, whose names are checked before
     "InvalidIds",  # as ParamRefused

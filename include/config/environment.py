@@ -28,12 +28,14 @@ ENVIRONMENTS: tuple[EnvironmentName, ...] = get_args(EnvironmentName)
 _NAMESPACE = r"^[a-z][a-z0-9_]{0,60}$"
 _TOPIC = r"^(arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_.-]{1,256})?$"
 _ADDRESSES = r"^([^@\s,<>]+@[^@\s,<>]+(,[^@\s,<>]+@[^@\s,<>]+)*)?$"
+_STORED = r"^([A-Za-z0-9/_+=.@:-]{1,512})?$"
 _QUEUE = r"^(https?://[^\s{}]+(\{table\}[^\s{}]*)?)?$"
 _IN_WORDS = {
     _QUEUE: "is the URL of an SQS queue, such as https://sqs.us-east-1.amazonaws.com/123456789012/sf-changes; "
     "{table} in it makes it a queue an object",
     _NAMESPACE: "are lower-case letters, digits and underscores, beginning with a letter, at most 61",
     _TOPIC: "is the ARN of an SNS topic, such as arn:aws:sns:us-east-1:123456789012:sf-user-pipeline-alerts",
+    _STORED: "is a name or an ARN in AWS Secrets Manager, such as salesforce/production/credentials",
     _ADDRESSES: "are e-mail addresses, separated by commas without spaces",
 }
 _NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
@@ -53,6 +55,7 @@ class Environment(BaseModel):
     :param lake: laptop only: the folder that holds catalog, warehouse, staged files and DuckDB's views.
     :param staging_uri: where extracted Parquet is staged between tasks: a folder or `s3://bucket/prefix`.
     :param salesforce_conn_id: Airflow connection of the org.
+    :param salesforce_secret: secret in AWS Secrets Manager that stands in for that connection; empty: none does.
     :param iceberg_conn_id: Airflow connection of the Iceberg catalog.
     :param dbt_target: target of dbt/profiles.yml.
     :param dbt_execution: how Cosmos runs dbt: `local` (one dbt call a task, works everywhere) or `watcher` (one dbt
@@ -77,8 +80,9 @@ class Environment(BaseModel):
     :param watch_schedule: cron expression, UTC: how often unresolved failures are looked for.
     :param upkeep_schedule: cron expression, UTC, of `lakehouse_maintenance`.
     :param change_queue_url: URL of an SQS queue whose messages start the pipelines; empty: the schedule alone does.
-    :param athena_workgroup: Athena workgroup of the upkeep's OPTIMIZE and VACUUM.
-    :param trino_conn_id: Airflow connection of Trino, for the upkeep where dbt's target is trino.
+    :param athena_workgroup: Athena workgroup of dbt, of the upserts, and of the upkeep's OPTIMIZE and VACUUM.
+    :param trino_conn_id: Airflow connection of Trino, for upkeep and upserts where dbt's target is trino.
+    :param statement_timeout_seconds: how long Athena or Trino may take for one statement of an upsert or of the upkeep.
     :param query_results_uri: where Athena leaves its results, for their retention; empty: not looked after here.
     :param keep_query_results: how long Athena's results stay, such as `7d`.
     """
@@ -92,6 +96,7 @@ class Environment(BaseModel):
     lake: Path
     staging_uri: str
     salesforce_conn_id: str = "salesforce_default"
+    salesforce_secret: str = Field(default="", pattern=_STORED)
     iceberg_conn_id: str = "iceberg_default"
     dbt_target: Literal["local", "trino", "athena"]
     dbt_execution: Literal["local", "watcher"] = "local"
@@ -117,6 +122,7 @@ class Environment(BaseModel):
     change_queue_url: str = Field(default="", pattern=_QUEUE)
     athena_workgroup: str = "primary"
     trino_conn_id: str = "trino_default"
+    statement_timeout_seconds: int = Field(default=4 * 60 * 60, ge=1)
     query_results_uri: str = ""
     keep_query_results: Span = timedelta(days=7)
 
@@ -134,12 +140,22 @@ class Environment(BaseModel):
             raise ValueError("allowed is a cron expression of five parts that comes due, such as 30 3 * * 6 (UTC)")
         return value
 
+    @field_validator("staging_uri", "query_results_uri")
+    @classmethod
+    def _below_a_bucket(cls, value: str) -> str:
+        if "://" in value and not value.startswith("file://") and not value.partition("://")[2].partition("/")[2]:
+            raise ValueError(
+                "allowed is a folder below a bucket, such as s3://my-bucket/salesforce: no bucket is listed"
+            )
+        return value
+
     @field_validator(
         "retry_delay_seconds",
         "max_api_usage_percentage",
         "api_usage_recheck_seconds",
         "api_usage_patience_seconds",
         "escalation_seconds",
+        "statement_timeout_seconds",
         mode="before",
     )
     @classmethod
@@ -154,11 +170,15 @@ class Environment(BaseModel):
         They are part of each dbt task, and so of the DAG: a folder of the laptop's lake says nothing in the cloud, and
         there it would be another one for each DAG processor.
         """
-        lake = {f"{PREFIX}LAKE": str(self.lake)} if self.dbt_target == "local" else {}
+        engine = {
+            "local": {f"{PREFIX}LAKE": str(self.lake)},
+            "trino": {},
+            "athena": {f"{PREFIX}ATHENA_WORKGROUP": self.athena_workgroup},
+        }
         return {
             f"{PREFIX}RAW_NAMESPACE": self.raw_namespace,
             f"{PREFIX}CURATED_NAMESPACE": self.curated_namespace,
-            **lake,
+            **engine[self.dbt_target],
         }
 
 
@@ -214,8 +234,10 @@ def _defaults(name: str, lake: str | None) -> dict[str, Any]:
         "operations_namespace": f"sf_ops_{suffix}",
         "lake": folder,
         "staging_uri": f"s3://lumata-lakehouse-{suffix}-staging/salesforce",
+        "salesforce_secret": f"salesforce/{name}/credentials",
         "dbt_target": "athena",
         "dbt_pool": "athena",
         "metrics_namespace": "SalesforceIcebergPipeline",
-        "query_results_uri": f"s3://lumata-lakehouse-{suffix}-athena-results",
+        "athena_workgroup": f"sf-history-{name}",
+        "query_results_uri": f"s3://lumata-lakehouse-{suffix}-athena-results/queries",
     }

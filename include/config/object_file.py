@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from include.config.durations import Duration, Span
 from include.config.explanation import explain
-from include.config.operating import IN_WORDS, AlertRouting, Slas, TableUpkeep, Upkeep
+from include.config.operating import IN_WORDS, AlertRouting, Slas, TableUpkeep, Upkeep, Upsert
 from include.config.plain_yaml import UnreadableYaml, read_plain_yaml
 from include.config.schedule import Schedule, cron_of
 
@@ -93,6 +93,7 @@ class ObjectFile(_Frozen):
     :param full_refresh_every: age of the last complete refresh at which the next run reads everything.
     :param batch_size: records held in memory at a time.
     :param bulk_from_rows: from this estimate on Bulk API 2.0 is used instead of REST.
+    :param upsert: who brings a run into the raw tables, the worker or the environment's SQL engine.
     :param slas: how long after it was queued a run, and its parts, are to be done.
     :param alerts: who is told of failures and lateness.
     :param upkeep: how the object's tables are kept small.
@@ -117,6 +118,7 @@ class ObjectFile(_Frozen):
     full_refresh_every: Span = timedelta(days=7)
     batch_size: int = Field(default=10_000, ge=1, le=1_000_000, strict=True)
     bulk_from_rows: int = Field(default=10_000, ge=0, le=1_000_000_000, strict=True)
+    upsert: Upsert = Upsert()
     slas: Slas = Slas()
     alerts: AlertRouting = AlertRouting()
     upkeep: Upkeep = Upkeep()
@@ -235,6 +237,7 @@ class ObjectFile(_Frozen):
 _SECTIONS: dict[str, type[BaseModel]] = {
     "": ObjectFile,
     "expected_rows": ExpectedRows,
+    "upsert": Upsert,
     "slas": Slas,
     "alerts": AlertRouting,
     "upkeep": Upkeep,

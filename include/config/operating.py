@@ -77,6 +77,33 @@ class AlertRouting(_Frozen):
         return self
 
 
+#: Engines that auto takes by itself. AWS documents that Athena reads timestamps with time zone, not that it writes
+#: them by INSERT and MERGE; until that was seen on AWS, the first trial is not to be a large lake in production.
+_PROVEN = ("trino",)
+
+
+class Upsert(_Frozen):
+    """Who brings a run into the raw tables: the worker, or the SQL engine of the environment.
+
+    :param engine: worker, engine, or auto: the engine from a size on where that is proven, which Athena is not. Where
+        there is no engine (a laptop), the worker.
+    :param engine_from_rows: rows of the mirror from which auto takes the engine.
+    """
+
+    engine: Literal["auto", "worker", "engine"] = "auto"
+    engine_from_rows: int = Field(default=5_000_000, ge=0, le=1_000_000_000_000, strict=True)
+
+    def on_engine(self, rows: int, engine: str) -> bool:
+        """Whether the engine is to do it, where there is one.
+
+        :param rows: of the mirror.
+        :param engine: `athena` or `trino`.
+        """
+        if self.engine == "auto":
+            return engine in _PROVEN and rows >= self.engine_from_rows
+        return self.engine == "engine"
+
+
 class TableUpkeep(_Frozen):
     """How one table is kept small and fast.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -17,7 +18,8 @@ from include.lake.placement import Probed
 from include.lake.row_hash import row_hashes
 
 _MOMENT = pa.timestamp("us", tz="UTC")
-_EXAMPLES = 5
+#: Ids named in the refusal.
+EXAMPLES = 5
 
 
 class SuspiciousRead(RuntimeError):
@@ -76,23 +78,22 @@ class Absence:
         return (pa.concat_tables(found) if found else pa.table({})), numbers
 
 
-def check_volume(*, gone: pa.StringArray, live: int, object_file: ObjectFile, table: str) -> None:
+def check_volume(*, gone: Sequence[str], count: int, live: int, object_file: ObjectFile, table: str) -> None:
     """Refuse to believe that too large a part of the records was deleted.
 
-    :param gone: Ids that are gone.
+    :param gone: some of the Ids that are gone, the first ones.
+    :param count: how many are gone.
     :param live: rows of the mirror that were not deleted before.
     :param object_file: holds both limits.
     :param table: the mirror's name.
     :raises SuspiciousRead: when both limits are passed; with counts, examples and the remedy.
     """
-    percent = 100 * len(gone) / live if live else 0.0
-    limit = object_file.max_volume_deviation_percent
-    if percent <= limit or len(gone) < object_file.min_volume_deviation_rows:
+    if not is_suspicious(count, live, object_file):
         return
-    examples = ", ".join(gone[:_EXAMPLES].to_pylist())
     raise SuspiciousRead(
-        f"{table}: {len(gone)} of {live} records ({percent:.1f} %) are missing from this full refresh of "
-        f"{object_file.object}, for example {examples}. More than {limit:g} % and at least "
+        f"{table}: {count} of {live} records ({_percent(count, live):.1f} %) are missing from this full refresh of "
+        f"{object_file.object}, for example {', '.join(gone[:EXAMPLES])}. More than "
+        f"{object_file.max_volume_deviation_percent:g} % and at least "
         f"{object_file.min_volume_deviation_rows} rows at once are not believed, so nothing was deleted or logged. "
         "Check whether the integration user still sees them (profile, permission sets, sharing rules, license). If "
         "they really are deleted, raise max_volume_deviation_percent (up to 100) in the object file of "
@@ -100,21 +101,34 @@ def check_volume(*, gone: pa.StringArray, live: int, object_file: ObjectFile, ta
     )
 
 
+def is_suspicious(count: int, live: int, object_file: ObjectFile) -> bool:
+    """Whether too large a part of the records is gone to be believed.
+
+    :param count: how many are gone.
+    :param live: rows of the mirror that were not deleted before.
+    :param object_file: holds both limits.
+    """
+    many = _percent(count, live) > object_file.max_volume_deviation_percent
+    return many and count >= object_file.min_volume_deviation_rows
+
+
+def _percent(count: int, live: int) -> float:
+    return 100 * count / live if live else 0.0
+
+
 def as_deletions(
-    rows: pa.Table, log: ChangesLog, *, object_file: ObjectFile, window_end: datetime, observed: str
+    rows: pa.Table, known: pa.Array | pa.ChunkedArray, *, object_file: ObjectFile, window_end: datetime
 ) -> pa.Table:
     """Turn the mirror's rows into the observation that they are gone.
 
     They carry the last known values; what is known of them is what their last observation had observed.
 
     :param rows: rows of the mirror.
-    :param log: holds the observations they came from.
+    :param known: `_observed_columns` of each one's last observation.
     :param object_file: names source columns and cursor.
     :param window_end: when they were found gone (UTC).
-    :param observed: source columns that this run observes, for a row that the log does not know.
     :return: the same rows with isdeleted, dates, `_row_hash` and `_observed_columns` set.
     """
-    known = _observed_before(rows, log, observed)
     gone_at = pa.scalar(window_end, _MOMENT)
     for name in {"lastmodifieddate", "systemmodstamp", object_file.cursor_column} & set(rows.schema.names):
         rows = _with(rows, name, pa.repeat(gone_at, rows.num_rows))
@@ -123,7 +137,13 @@ def as_deletions(
     return rows.append_column("_observed_columns", known)
 
 
-def _observed_before(rows: pa.Table, log: ChangesLog, default: str) -> pa.Array:
+def observed_before(rows: pa.Table, log: ChangesLog, default: str) -> pa.ChunkedArray:
+    """`_observed_columns` of the observations that some rows of the mirror came from.
+
+    :param rows: rows of the mirror.
+    :param log: holds the observations.
+    :param default: for a row that the log does not know.
+    """
     span = pc.min_max(rows.column("_extracted_at")).as_py()
     ids = rows.column("id").combine_chunks()
     columns = ["id", "_extracted_at", "_row_hash", "_observed_columns"]

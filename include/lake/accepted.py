@@ -23,6 +23,18 @@ _MOMENT = pa.timestamp("us", tz="UTC")
 class RepeatedIds(ValueError):
     """Validated files hold an Id more than once: they were not made by validate, or are damaged."""
 
+    @classmethod
+    def found(cls, table: str, ids: Sequence[str]) -> RepeatedIds:
+        """The error, with some of the Ids.
+
+        :param table: the object's table.
+        :param ids: Ids that are there more than once.
+        """
+        return cls(
+            f"{table}: the validated files hold some Ids more than once ({', '.join(ids[:5])}), so that it is not "
+            "known which record is the last. Clear the validate task and let it run again."
+        )
+
 
 @dataclass(frozen=True)
 class AcceptedKeys:
@@ -82,11 +94,7 @@ def read_keys(
     id_array = id_array.take(order)
     repeated = pc.equal(id_array[1:], id_array[:-1])
     if pc.any(repeated).as_py():
-        examples = ", ".join(pc.unique(id_array[1:].filter(repeated)).to_pylist()[:5])
-        raise RepeatedIds(
-            f"{table}: the validated files hold some Ids more than once ({examples}), so that it is not known which "
-            "record is the last. Clear the validate task and let it run again."
-        )
+        raise RepeatedIds.found(table, pc.unique(id_array[1:].filter(repeated)).to_pylist())
     cursor_array = _joined(cursors, _MOMENT).take(order)
     within = pc.less(cursor_array, pa.scalar(window_end, _MOMENT)).fill_null(True)
     return AcceptedKeys(
@@ -115,7 +123,7 @@ def read_rows(files: Sequence[str], keys: AcceptedKeys, wanted: npt.NDArray[np.b
             chosen = by_position[start : start + batch.num_rows]
             start += batch.num_rows
             if chosen.any():
-                found.append(_conformed(batch.filter(pa.array(chosen)), schema))
+                found.append(conformed(batch.filter(pa.array(chosen)), schema))
     rows = pa.Table.from_batches(found, schema)
     return rows.take(pc.sort_indices(rows.column("id"))) if rows.num_rows else rows
 
@@ -128,7 +136,12 @@ def read_ids(files: Sequence[str]) -> pa.StringArray:
     return _joined([batch.column("id").cast(pa.string()) for batch in read_batches(files, ["id"])], pa.string())
 
 
-def _conformed(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+def conformed(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """A batch of a staged file as the table has it.
+
+    :param batch: of a staged file.
+    :param schema: source columns and their types; one that the batch lacks is null.
+    """
     present = set(batch.schema.names)
     return pa.RecordBatch.from_arrays(
         [

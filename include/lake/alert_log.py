@@ -23,10 +23,10 @@ from include.alerts.alert import FAILURES, Alert
 from include.alerts.wording import without_ids
 from include.lake.conflicts import again, is_conflict
 from include.lake.data_files import KeyedFile, at_most, equal_to, read_file, write_files
+from include.lake.existence import ensure_table
 from include.lake.layout import NEW_TABLE, bring_up_to_date
 from include.lake.one_commit import commit_once
 from include.lake.operations_table import FILE_ROWS
-from include.lake.tables import ensure_namespace
 
 log = logging.getLogger(__name__)
 
@@ -137,9 +137,7 @@ def claim(catalog: Catalog, namespace: str, alert: Alert, *, at: datetime) -> bo
     :return: False where somebody has claimed the key before.
     :raises LayoutTooNew: when a later release has changed the table.
     """
-    ensure_namespace(catalog, namespace)
-    table = catalog.create_table_if_not_exists(f"{namespace}.{TABLE}", schema=SCHEMA, properties=_PROPERTIES)
-    bring_up_to_date(table, "alerts")
+    table = ensure_table(catalog, f"{namespace}.{TABLE}", "alerts", SCHEMA, properties=_PROPERTIES)
     if _files_with(table, [alert.key]):
         return False
     row = {

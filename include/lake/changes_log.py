@@ -124,9 +124,22 @@ class ChangesLog:
         :return: sorted distinct Ids, the earliest and the latest `_window_end` among the rows.
         """
         nothing = pa.array([], pa.string())
+        files = self.files_since(snapshot_id)
+        found = [read_file(self.table, file, ["id", "_window_end"]) for file in files]
+        if not any(rows.num_rows for rows in found):
+            return nothing, None, None
+        rows = pa.concat_tables(found)
+        bounds = pc.min_max(rows.column("_window_end")).as_py()
+        return distinct_sorted(rows.column("id")), bounds["min"], bounds["max"]
+
+    def files_since(self, snapshot_id: int | None) -> list[KeyedFile]:
+        """The data files that were appended after a snapshot.
+
+        :param snapshot_id: None, or one that has been expired: all of them.
+        """
         head = self.table.current_snapshot()
         if head is None or self.head == snapshot_id:
-            return nothing, None, None
+            return []
         base = self.table.snapshot_by_id(snapshot_id) if snapshot_id is not None else None
         after = (base.sequence_number or 0) if base else 0
         paths = {
@@ -136,13 +149,7 @@ class ChangesLog:
             for entry in manifest.fetch_manifest_entry(self.table.io, discard_deleted=True)
             if (entry.sequence_number or 0) > after
         }
-        files = [file for file in keyed_files(self.table) if file.path in paths]
-        found = [read_file(self.table, file, ["id", "_window_end"]) for file in files]
-        if not any(rows.num_rows for rows in found):
-            return nothing, None, None
-        rows = pa.concat_tables(found)
-        bounds = pc.min_max(rows.column("_window_end")).as_py()
-        return distinct_sorted(rows.column("id")), bounds["min"], bounds["max"]
+        return [file for file in keyed_files(self.table) if file.path in paths]
 
     def append(self, rows: pa.Table, *, run_id: str, last_look: Callable[[], None] | None = None) -> int | None:
         """Append observations in one commit, provided that nobody has appended or erased since the log was loaded.

@@ -20,7 +20,7 @@ from pyiceberg.table import Table
 
 from include.lake.conflicts import again_on_conflict
 from include.lake.data_files import write_files
-from include.lake.layout import NEW_TABLE, bring_up_to_date
+from include.lake.existence import ensure_table
 from include.lake.one_commit import commit_once
 from include.lake.tables import arrow_schema
 from include.salesforce.ids import to_18
@@ -156,9 +156,7 @@ def record_request(
     :param requested_at: when (UTC).
     :return: the digests that were not recorded before.
     """
-    catalog.create_namespace_if_not_exists(namespace)
-    table = catalog.create_table_if_not_exists(f"{namespace}.{TABLE}", schema=SCHEMA, properties=NEW_TABLE)
-    bring_up_to_date(table, "erasures")
+    table = ensure_table(catalog, f"{namespace}.{TABLE}", "erasures", SCHEMA)
     rows = _rows(table)
     known = {row["id_digest"] for row in _of(object_name, rows)}
     fresh = [digest for digest in digests if digest not in known]

@@ -14,9 +14,8 @@ from datetime import datetime
 from pyiceberg.table import Table, Transaction
 from pyiceberg.table.update import RemoveSnapshotsUpdate, SetPropertiesUpdate, TableUpdate
 
-from include.lake.table_files import delete_files, delete_unreferenced, file_key, snapshot_files
+from include.lake.table_files import delete_files, delete_unreferenced, file_key, place_of, snapshot_files
 from include.lake.unmoved_properties import AssertRefs, held_by_refs
-from include.staging.store import open_location
 
 
 class HistoryHeld(RuntimeError):
@@ -106,7 +105,7 @@ def written_at(table: Table) -> datetime | None:
 
     :param table: the loaded table.
     """
-    filesystem, path = open_location(table.metadata_location)
+    filesystem, path = place_of(table, table.metadata_location)
     moment: datetime | None = filesystem.get_file_info(path).mtime
     return moment
 

@@ -18,8 +18,9 @@ from pyiceberg.types import NestedField, StringType, TimestamptzType
 
 from include.lake.conflicts import again_on_conflict
 from include.lake.data_files import write_files
+from include.lake.existence import ensure_table
 from include.lake.one_commit import commit_once
-from include.lake.tables import ensure_namespace, ensure_table
+from include.lake.tables import PROPERTIES
 from include.staging.known_field import KnownField
 
 log = logging.getLogger(__name__)
@@ -73,8 +74,7 @@ def remember_fields(
     :param look: what is known after a look, given what was known; asked again if another run was faster.
     :return: whether anything was new.
     """
-    ensure_namespace(catalog, namespace)
-    table = ensure_table(catalog, f"{namespace}.{TABLE}", "known_fields", SCHEMA)
+    table = ensure_table(catalog, f"{namespace}.{TABLE}", "known_fields", SCHEMA, properties=PROPERTIES)
     everything = table.scan().to_arrow().cast(_ARROW)
     about = _about(everything, object_name)
     before = _fields(everything.filter(about))

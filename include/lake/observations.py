@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from pyiceberg.table import Table
 
 from include.config.object_file import ObjectFile
-from include.lake.absence import Absence, as_deletions, check_volume
+from include.lake.absence import EXAMPLES, Absence, as_deletions, check_volume, observed_before
 from include.lake.accepted import AcceptedKeys, read_ids, read_keys, read_rows
 from include.lake.changes_log import ChangesLog, last_per_id
 from include.lake.data_files import SortedIds
@@ -27,7 +27,7 @@ from include.lake.erased import ErasedIds
 from include.lake.placement import Placement, empty_placement, probe
 from include.lake.tables import arrow_schema
 from include.lake.watermark import LakeState
-from include.staging.manifest import ValidationManifest
+from include.staging.manifest import ValidationManifest, Window
 
 log = logging.getLogger(__name__)
 
@@ -121,7 +121,9 @@ class RunObservations:
         if self.erased:
             keys = keys.without(self.erased.among(keys.ids.ids))
         present = self.validation.present_files
-        absence = Absence(read_ids(present), self.erased) if self._may_delete() else None
+        absence = (
+            Absence(read_ids(present), self.erased) if may_delete(self.state, self.window, self.object_file) else None
+        )
         placement = empty_placement(self.mirror, keys.ids, everywhere=absence is not None)
         for probed in probe(self.mirror, placement, _KEY_COLUMNS):
             placement.note(probed)
@@ -129,7 +131,13 @@ class RunObservations:
                 absence.note(probed)
         gone = absence.ids() if absence else pa.array([], pa.string())
         if absence is not None:
-            check_volume(gone=gone, live=absence.live, object_file=self.object_file, table=".".join(self.mirror.name()))
+            check_volume(
+                gone=gone[:EXAMPLES].to_pylist(),
+                count=len(gone),
+                live=absence.live,
+                object_file=self.object_file,
+                table=".".join(self.mirror.name()),
+            )
         later = self._later(keys, gone)
         new = self._new(keys, placement, later)
         upserts = read_rows(self.validation.files, keys, new, self._source_schema())
@@ -151,19 +159,6 @@ class RunObservations:
             unchanged=int((keys.within & ~new).sum()),
             judged_absence=absence is not None,
         )
-
-    def _may_delete(self) -> bool:
-        allowed = self.state.may_delete(self.window)
-        if self.window.full_refresh and not allowed:
-            log.warning(
-                "%s: this full refresh ends at %s, before the watermark %s or the last complete refresh %s. Something "
-                "newer has been seen since, so what it does not find is not taken as deleted.",
-                self.object_file.table,
-                self.window_end,
-                self.state.watermark,
-                self.state.last_full_refresh,
-            )
-        return allowed
 
     def _later(self, keys: AcceptedKeys, gone: pa.StringArray) -> _Later | None:
         """None for a run whose window ends after all that the log holds, which is nearly every run."""
@@ -231,13 +226,8 @@ class RunObservations:
         rows, numbers = absence.rows(self.mirror, placement.files, spared)
         if rows.num_rows == 0:
             return schema.empty_table(), []
-        rows = as_deletions(
-            rows,
-            self.changes,
-            object_file=self.object_file,
-            window_end=self.window_end,
-            observed=self.observed,
-        )
+        known = observed_before(rows, self.changes, self.observed)
+        rows = as_deletions(rows, known, object_file=self.object_file, window_end=self.window_end)
         return self._as_log_rows(rows.drop_columns(["_observed_columns"]), "delete", rows["_observed_columns"]), numbers
 
     def _wins(self, rows: pa.Table, later: _Later | None) -> npt.NDArray[np.bool_]:
@@ -275,6 +265,26 @@ class RunObservations:
     def _source_schema(self) -> pa.Schema:
         schema = arrow_schema(self.changes.table)
         return pa.schema([schema.field(name) for name in self.object_file.columns])
+
+
+def may_delete(state: LakeState, window: Window, object_file: ObjectFile) -> bool:
+    """Whether a run may take absence as deletion; a full refresh that may not says so.
+
+    :param state: what the mirror remembers.
+    :param window: the run's.
+    :param object_file: the object.
+    """
+    allowed = state.may_delete(window)
+    if window.full_refresh and not allowed:
+        log.warning(
+            "%s: this full refresh ends at %s, before the watermark %s or the last complete refresh %s. Something "
+            "newer has been seen since, so what it does not find is not taken as deleted.",
+            object_file.table,
+            window.end.astimezone(UTC),
+            state.watermark,
+            state.last_full_refresh,
+        )
+    return allowed
 
 
 def as_utc(moment: datetime) -> datetime:

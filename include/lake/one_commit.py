@@ -20,6 +20,7 @@ import contextlib
 from collections.abc import Callable, Iterable, Mapping
 
 from pyiceberg.exceptions import CommitFailedException, ValidationException
+from pyiceberg.io import FileIO, InputFile, OutputFile
 from pyiceberg.manifest import DataFile, ManifestContent, ManifestEntry, ManifestEntryStatus, ManifestFile
 from pyiceberg.table import Table, Transaction
 from pyiceberg.table.metadata import TableMetadata
@@ -54,6 +55,31 @@ class _Transaction(Transaction):
         if self._applied is None or self._applied[0] is not base or self._applied[1] is not updates:
             self._applied = (base, updates, update_table_metadata(base, updates))
         return self._applied[2]
+
+
+class _NotingIO(FileIO):
+    """A table's files, and the names of those that a commit has written: pyiceberg itself notes them since 0.12 only.
+
+    :param io: the table's own.
+    """
+
+    def __init__(self, io: FileIO) -> None:
+        super().__init__(io.properties)
+        self._io = io
+        self.written: list[str] = []
+
+    def new_input(self, location: str) -> InputFile:
+        """A file to read."""
+        return self._io.new_input(location)
+
+    def new_output(self, location: str) -> OutputFile:
+        """A file to write; its name is noted."""
+        self.written.append(location)
+        return self._io.new_output(location)
+
+    def delete(self, location: str | InputFile | OutputFile) -> None:
+        """Remove a file."""
+        self._io.delete(location)
 
 
 def _refuse_rebuild() -> None:
@@ -208,7 +234,7 @@ def commit_once(
     :raises FileNotFoundError: likewise, when what was there at planning has been removed from the store.
     """
     added, removed = list(added), list(removed)
-    snapshot_id = producer = None
+    snapshot_id, noting = None, _NotingIO(table.io)
     try:
         transaction = _Transaction(table)
         requirement = AssertProperties(properties={name: table.properties.get(name) for name in unmoved})
@@ -220,7 +246,7 @@ def commit_once(
             producer = kind(
                 operation=Operation.APPEND if kind is _PlannedAppend else Operation.OVERWRITE,
                 transaction=transaction,
-                io=table.io,
+                io=noting,
                 branch=MAIN_BRANCH,
                 snapshot_properties=dict(snapshot_properties or {}),
             )
@@ -236,15 +262,14 @@ def commit_once(
         if snapshot_id is not None and table.refresh().snapshot_by_id(snapshot_id) is not None:
             return snapshot_id  # it landed, and only its answer was lost; pyiceberg before 0.12 does not look
         discard(table, added)
-        if producer is not None:
-            _discard_manifests(table, producer)
+        _discard_manifests(table, noting.written)
         raise
     return snapshot_id
 
 
-def _discard_manifests(table: Table, producer: _PlannedOverwrite | _PlannedAppend) -> None:
+def _discard_manifests(table: Table, names: Iterable[str]) -> None:
     """pyiceberg leaves those of a commit that it could not even stage; they name the lowest and highest values."""
-    for name in (*producer._written_manifests, *producer._uncommitted_manifests, *producer._written_manifest_lists):
+    for name in names:
         with contextlib.suppress(OSError):
             table.io.delete(name)
 

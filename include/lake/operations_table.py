@@ -10,11 +10,13 @@ from typing import Any
 
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
+from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError
 from pyiceberg.expressions import AlwaysTrue, And, BooleanExpression, Not
 
 from include.lake.conflicts import again_on_conflict
 from include.lake.data_files import KeyedFile, equal_to, read_file, write_files
-from include.lake.layout import NEW_TABLE, Role, bring_up_to_date
+from include.lake.existence import ensure_table
+from include.lake.layout import NEW_TABLE, Role
 from include.lake.one_commit import commit_once
 
 #: Rows of a file that takes in no more.
@@ -44,11 +46,9 @@ def put_rows(
     name = identifier.rpartition(".")[2]
     if unknown := sorted({column for row in rows for column in row} - set(schema.names)):
         raise ValueError(f"{name} has no column {', '.join(unknown)}; it has {', '.join(schema.names)}")
-    catalog.create_namespace_if_not_exists(identifier.rpartition(".")[0])
     # Rows are found by the bounds of their key, which Iceberg would cut off after 16 characters.
     bounds = {f"write.metadata.metrics.column.{column}": "full" for column in key}
-    table = catalog.create_table_if_not_exists(identifier, schema=schema, properties={**NEW_TABLE, **bounds})
-    bring_up_to_date(table, role)
+    table = ensure_table(catalog, identifier, role, schema, properties={**NEW_TABLE, **bounds})
     ours = of_key(key)
     files = {task.file.file_path: KeyedFile(task, None, None) for task in table.scan().plan_files()}
     near = {task.file.file_path for task in table.scan(row_filter=ours).plan_files()}
@@ -76,9 +76,10 @@ def read_rows(
     :param schema: the columns that are wanted, as this release has them.
     :param key: only rows with these values.
     """
-    if not catalog.table_exists(identifier):
+    try:
+        table = catalog.load_table(identifier)
+    except (NoSuchTableError, NoSuchNamespaceError):
         return schema.empty_table()
-    table = catalog.load_table(identifier)
     there = [name for name in schema.names if name in set(table.schema().column_names)]
     rows = table.scan(row_filter=of_key(key or {}), selected_fields=tuple(there)).to_arrow()
     columns = [

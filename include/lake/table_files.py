@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import pyarrow.fs as pafs
+from pyiceberg.io.pyarrow import PyArrowFileIO
 from pyiceberg.manifest import ManifestFile
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Snapshot
@@ -105,7 +106,7 @@ def delete_unreferenced(table: Table, *, known: set[str], before: datetime, dry_
     :param dry_run: look only.
     :return: their paths.
     """
-    filesystem, _ = open_location(table.location())
+    filesystem, _ = place_of(table, table.location())
     found = [info.path for info in stored_files(table) if file_key(info.path) not in known and info.mtime < before]
     if found and not dry_run:
         log.info("%s: nobody refers to %d files, for example %s; removed", ".".join(table.name()), len(found), found[0])
@@ -119,9 +120,23 @@ def stored_files(table: Table) -> list[pafs.FileInfo]:
 
     :param table: the loaded table.
     """
-    filesystem, path = open_location(table.location())
+    filesystem, path = place_of(table, table.location())
     found = filesystem.get_file_info(pafs.FileSelector(path, allow_not_found=True, recursive=True))
     return [info for info in found if info.type == pafs.FileType.File]
+
+
+def place_of(table: Table, location: str) -> tuple[pafs.FileSystem, str]:
+    """The file system that a table's own files are read with, and the path of one of them there.
+
+    What the Iceberg connection says of S3 (endpoint, role, region) holds for it, whatever holds for the staging store.
+
+    :param table: the loaded table.
+    :param location: of the table, or of a file of its.
+    """
+    if isinstance(table.io, PyArrowFileIO) and "://" in location and not location.startswith("file://"):
+        scheme, bucket, path = table.io.parse_location(location, table.io.properties)
+        return table.io.fs_by_scheme(scheme, bucket), path.rstrip("/")
+    return open_location(location)
 
 
 def file_key(name: str) -> str:

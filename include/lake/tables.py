@@ -7,19 +7,15 @@ with less ado. Ids have exact bounds in the manifests, by which files are pruned
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
-from pyiceberg.exceptions import (
-    NamespaceAlreadyExistsError,
-    NoSuchNamespaceError,
-    NoSuchTableError,
-    TableAlreadyExistsError,
-)
-from pyiceberg.partitioning import UNPARTITIONED_PARTITION_SPEC, PartitionField, PartitionSpec
+from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError
+from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
-from pyiceberg.table.sorting import UNSORTED_SORT_ORDER, SortField, SortOrder
+from pyiceberg.table.sorting import SortField, SortOrder
 from pyiceberg.transforms import DayTransform, IdentityTransform
 from pyiceberg.types import (
     BooleanType,
@@ -34,7 +30,8 @@ from pyiceberg.types import (
 
 from include.config.environment import Environment
 from include.config.object_file import ObjectFile
-from include.lake.layout import NEW_TABLE, Role, bring_up_to_date
+from include.lake.existence import ensure_table
+from include.lake.layout import NEW_TABLE
 from include.lake.names import RawTables
 from include.lake.schema_growth import UNSEEN, grow, refuse_incompatible
 from include.staging.columns import COLUMN_TYPES
@@ -68,7 +65,7 @@ _STANDARD_TYPES = {
     "systemmodstamp": "timestamptz",
 }
 
-_PROPERTIES = {
+PROPERTIES = {
     "format-version": "2",
     "write.parquet.compression-codec": "snappy",
     "write.target-file-size-bytes": str(128 * 1024 * 1024),
@@ -108,8 +105,6 @@ def ensure_tables(
     :raises CommitFailedException: when another writer changed the schema at the same time; do it again.
     """
     tables = RawTables.of(object_file, environment)
-    ensure_namespace(catalog, environment.raw_namespace)
-    ensure_namespace(catalog, environment.curated_namespace)
     mirror = _schema(columns, EXTRACTION_COLUMNS)
     log = _schema(columns, {**EXTRACTION_COLUMNS, **OBSERVATION_COLUMNS})
     by_id = SortOrder(SortField(source_id=mirror.find_field("id").field_id, transform=IdentityTransform()))
@@ -122,9 +117,10 @@ def ensure_tables(
         )
     )
     growing = _iceberg_types(columns)
-    grow(ensure_table(catalog, tables.mirror, "mirror", mirror, sort_order=by_id), growing)
-    grow(ensure_table(catalog, tables.changes, "changes", log, spec=by_day, sort_order=by_id), growing)
-    ensure_table(catalog, tables.ledger, "ledger", _schema({}, LEDGER_COLUMNS))
+    made = partial(ensure_table, catalog, properties=PROPERTIES)
+    grow(made(tables.mirror, "mirror", mirror, sort_order=by_id), growing)
+    grow(made(tables.changes, "changes", log, spec=by_day, sort_order=by_id), growing)
+    made(tables.ledger, "ledger", _schema({}, LEDGER_COLUMNS))
     return tables
 
 
@@ -191,51 +187,3 @@ def _load(catalog: Catalog, identifier: str) -> Table | None:
         return catalog.load_table(identifier)
     except (NoSuchTableError, NoSuchNamespaceError):
         return None
-
-
-def ensure_namespace(catalog: Catalog, namespace: str) -> None:
-    """Create a namespace unless it is there. May run twice at once.
-
-    :param catalog: the Iceberg catalog.
-    :param namespace: its name.
-    """
-    if catalog.namespace_exists(namespace):
-        return
-    try:
-        catalog.create_namespace(namespace)
-    except NamespaceAlreadyExistsError:
-        return
-    except Exception:  # SqlCatalog lets the database's own integrity error through when two create at once
-        if not catalog.namespace_exists(namespace):
-            raise
-
-
-def ensure_table(
-    catalog: Catalog,
-    identifier: str,
-    role: Role,
-    schema: Schema,
-    *,
-    spec: PartitionSpec = UNPARTITIONED_PARTITION_SPEC,
-    sort_order: SortOrder = UNSORTED_SORT_ORDER,
-) -> Table:
-    """A table, created unless it is there. May run twice at once.
-
-    :param catalog: the Iceberg catalog.
-    :param identifier: `namespace.table`.
-    :param role: what it is for.
-    :param schema: its columns.
-    :param spec: its partitioning.
-    :param sort_order: how its files are sorted.
-    :raises LayoutTooNew: when a later release has changed it.
-    """
-    try:
-        return bring_up_to_date(catalog.load_table(identifier), role)
-    except NoSuchTableError:
-        pass
-    try:
-        return catalog.create_table(
-            identifier, schema, partition_spec=spec, sort_order=sort_order, properties=_PROPERTIES
-        )
-    except TableAlreadyExistsError:
-        return bring_up_to_date(catalog.load_table(identifier), role)

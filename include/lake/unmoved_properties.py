@@ -1,4 +1,4 @@
-"""Requirements that pyiceberg lacks: a commit goes through only if properties, or branches and tags, have not moved."""
+"""Requirements that pyiceberg lacks: a commit goes through only if properties, branches, or numbers have not moved."""
 
 from __future__ import annotations
 
@@ -50,6 +50,26 @@ class AssertRefs(ValidatableTableRequirement):
         current = held_by_refs(base_metadata) if base_metadata else {}
         if current != self.held:
             raise CommitFailedException(f"branches and tags are {current} by now, were {self.held} at planning")
+
+
+class AssertSequenceNumber(ValidatableTableRequirement):
+    """No snapshot may have been made since planning, on no branch: one that was made elsewhere has the next number.
+
+    :param last: the table's last sequence number at planning.
+    """
+
+    type: Literal["assert-last-sequence-number"] = Field(default="assert-last-sequence-number")
+    last: int
+
+    def validate(self, base_metadata: TableMetadata | None) -> None:  # type: ignore[override]
+        """Compare with what the catalog has now.
+
+        :param base_metadata: the table's current metadata.
+        :raises CommitFailedException: when a snapshot was made.
+        """
+        current = getattr(base_metadata, "last_sequence_number", 0)
+        if current != self.last:
+            raise CommitFailedException(f"the last sequence number is {current} by now, was {self.last} at planning")
 
 
 def held_by_refs(metadata: TableMetadata) -> dict[str, int]:

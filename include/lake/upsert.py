@@ -5,8 +5,11 @@ were planned; (2) the mirror takes the last observation of each Id, and its wate
 between them is made good by the next run, which first applies what the log has and the mirror lacks. Whoever loses a
 race plans again from fresh metadata, so that every outcome is one that some order of calm runs would have had.
 
-Memory: the rows that say something new, the Ids and hashes of all accepted records, and one data file at a time. A
-first load therefore holds all of its rows: a few million narrow ones on a small worker.
+Who does the work is chosen once: this worker (`by_worker`) or, for a large mirror, an SQL engine (`by_engine`). Order,
+properties and conflicts are the same.
+
+Memory of the worker's way: the rows that say something new, the Ids and hashes of all accepted records, and one data
+file at a time. A first load therefore holds all of its rows: a few million narrow ones on a small worker.
 """
 
 from __future__ import annotations
@@ -20,17 +23,17 @@ from typing import Literal
 
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import CommitFailedException, ValidationException
-from pyiceberg.table import Table
 
 from include.config.environment import Environment
 from include.config.object_file import ObjectFile
+from include.lake.by_engine import ByEngine
+from include.lake.by_worker import ByWorker
 from include.lake.changes_log import ChangesLog
-from include.lake.copy_on_write import merge
+from include.lake.draft import DraftLost
 from include.lake.erased import ErasedIds, read_erased
-from include.lake.mirror import apply_log
 from include.lake.names import RawTables
-from include.lake.observations import Observations, RunObservations, as_utc
-from include.lake.tables import arrow_schema, ensure_tables, source_columns
+from include.lake.sql_engine import Engine, EngineFailed
+from include.lake.tables import ensure_tables, source_columns
 from include.lake.watermark import (
     APPLIED_CHANGES_SNAPSHOT,
     LAST_FULL_REFRESH,
@@ -43,13 +46,15 @@ from include.lake.watermark import (
     refuse_foreign_org,
     written,
 )
+from include.lake.writers import Findings, LoadedLake, Writer
 from include.staging.manifest import UpsertManifest, ValidationManifest
 from include.staging.store import exists
 
 log = logging.getLogger(__name__)
 
 #: Moments of an upsert at which it can be looked at (and, in tests, interrupted).
-Step = Literal["recovered", "planned", "logged", "merged"]
+#: "drafted" is an engine's alone: its MERGE is done and not published.
+Step = Literal["recovered", "planned", "logged", "drafted", "merged"]
 
 _LONGEST_WAIT_SECONDS = 5.0
 
@@ -60,6 +65,10 @@ class UpsertContended(RuntimeError):
 
 class Overtaken(Exception):
     """Another run got between planning and commit; plan again."""
+
+
+#: What an attempt that met another writer raises.
+_CONFLICTS = (CommitFailedException, ValidationException, Overtaken, DraftLost, FileNotFoundError)
 
 
 @dataclass
@@ -79,6 +88,7 @@ def upsert(
     environment: Environment,
     validation: ValidationManifest,
     *,
+    engine: Engine | None = None,
     attempts: int = 10,
     on_step: Callable[[Step], None] | None = None,
 ) -> UpsertManifest:
@@ -88,20 +98,24 @@ def upsert(
     :param object_file: the object.
     :param environment: names the tables.
     :param validation: what was accepted, and the plan and extraction behind it.
+    :param engine: Athena or Trino, where there is one; it works if the object file says so.
     :param attempts: how often to plan when other writers commit in between.
     :param on_step: told of each step as it is done.
     :raises ForeignOrg: when the lake belongs to another org.
     :raises SuspiciousRead: when a full refresh misses too many records.
     :raises IncompatibleColumn: when a field's type in the org no longer fits its column.
+    :raises EngineFailed: when the engine did not finish a statement.
     :raises UpsertContended: when every attempt met another writer's commit.
     """
-    run = _Upsert(catalog, object_file, environment, validation, on_step or _unwatched)
+    run = _Upsert(catalog, object_file, environment, validation, engine, on_step or _unwatched)
     for attempt in range(1, attempts + 1):
         try:
             return run.once(attempt)
-        except (CommitFailedException, ValidationException, Overtaken, FileNotFoundError) as conflict:
+        except (*_CONFLICTS, EngineFailed) as conflict:
             if isinstance(conflict, FileNotFoundError) and not run.files_are_there():
                 raise  # a staged file lacks; any other one was there at planning, and was erased since
+            if isinstance(conflict, EngineFailed) and not run.has_moved():
+                raise
             log.info("%s: attempt %d met another writer: %s", run.tables.mirror, attempt, conflict)
             if attempt == attempts:
                 raise UpsertContended(
@@ -110,6 +124,8 @@ def upsert(
                     "allows one at a time; look for a backfill or a second deployment), then clear this task."
                 ) from conflict
             time.sleep(random.uniform(0, min(_LONGEST_WAIT_SECONDS, 0.05 * 2**attempt)))  # noqa: S311
+        finally:
+            run.clear_away()
     raise ValueError(f"attempts must be at least 1, got {attempts}")
 
 
@@ -118,21 +134,22 @@ def _unwatched(_: Step) -> None:
 
 
 class _Upsert:
-    def __init__(
+    def __init__(  # noqa: PLR0917
         self,
         catalog: Catalog,
         object_file: ObjectFile,
         environment: Environment,
         validation: ValidationManifest,
+        engine: Engine | None,
         on_step: Callable[[Step], None],
     ) -> None:
         self.catalog, self.object_file, self.environment = catalog, object_file, environment
-        self.validation, self.on_step = validation, on_step
+        self.validation, self.engine, self.on_step = validation, engine, on_step
         self.plan = validation.extraction.plan
-        self.extracted_at = as_utc(validation.extraction.extracted_at)
         self.tables = RawTables.of(object_file, environment)
         self.columns = source_columns(object_file, self.plan.fields)
-        self.erased = ErasedIds(self.plan.org_id)
+        self.writer: Writer | None = None
+        self.lake: LoadedLake | None = None
         self.tally = _Tally()
         self.ready = False
 
@@ -141,47 +158,75 @@ class _Upsert:
         if not self.ready:
             ensure_tables(self.catalog, self.object_file, self.environment, self.columns)
             self.ready = True
-        mirror, changes, state = self._load()
-        if self._recover(mirror, changes, state):
-            mirror, changes, state = self._load()
-            if changes.head != state.applied_changes_snapshot:
+        lake = self._load()
+        if self._recover(lake):
+            lake = self._load()
+            if lake.changes.head != lake.state.applied_changes_snapshot:
                 raise Overtaken("the log has grown since the mirror applied it")
-        found = RunObservations(
-            mirror=mirror,
-            changes=changes,
-            state=state,
-            object_file=self.object_file,
-            validation=self.validation,
-            erased=self.erased,
-        ).find()
+        found = self._writer(lake.state).find(lake)
         self.on_step("planned")
         self.tally.unchanged = found.unchanged
-        head = self._append(changes, found)
-        self._merge(mirror, state, found, head)
-        return self._manifest(LakeState.of(mirror), attempt)
+        head = self._append(lake, found)
+        self._merge(lake, found, head)
+        return self._manifest(LakeState.of(lake.mirror), attempt)
 
-    def _load(self) -> tuple[Table, ChangesLog, LakeState]:
+    def _writer(self, state: LakeState) -> Writer:
+        """Who works, chosen once: by the object file, and by the mirror's rows as they were at the start."""
+        if self.writer is None:
+            if self.engine is None or not self.object_file.upsert.on_engine(state.rows, self.engine.name):
+                self.writer = ByWorker(self.object_file, self.validation)
+            else:
+                log.info("%s: %d rows; %s does the upsert", self.tables.mirror, state.rows, self.engine.name)
+                self.writer = ByEngine(
+                    self.engine, self.catalog, self.object_file, self.environment, self.validation, self.on_step
+                )
+        return self.writer
+
+    def _load(self) -> LoadedLake:
         """Mirror, log and register of erasures as they are now. What the mirror has applied is in the log after it."""
         mirror = self.catalog.load_table(self.tables.mirror)
         state = LakeState.of(mirror)
         refuse_foreign_org(state, org_id=self.plan.org_id, table=self.tables.mirror)
         changes = self._changes()
         # Last: an erasure that is recorded after this moves a property that both commits require to be unmoved.
-        self.erased = read_erased(
+        self.lake = LoadedLake(mirror=mirror, changes=changes, state=state, erased=self._erased())
+        return self.lake
+
+    def _erased(self) -> ErasedIds:
+        return read_erased(
             self.catalog,
             self.environment.operations_namespace,
             object_name=self.object_file.object,
             org_id=self.plan.org_id,
         )
-        return mirror, changes, state
+
+    def has_moved(self) -> bool:
+        """Whether somebody has erased, logged or merged since the lake was loaded: what it was then may be gone."""
+        seen = self.lake
+        if seen is None:
+            return False
+        mirror = self.catalog.load_table(self.tables.mirror)
+        return (
+            self._erased().digests != seen.erased.digests
+            or any(mirror.properties.get(name) != seen.mirror.properties.get(name) for name in STATE_PROPERTIES)
+            or self._changes().head != seen.changes.head
+        )
+
+    def clear_away(self) -> None:
+        """Remove what was written and not published. What cannot be removed is in nobody's way, and left to upkeep."""
+        try:
+            if self.writer is not None:
+                self.writer.clear_away()
+        except Exception as problem:  # noqa: BLE001 - what the upsert itself ended with counts
+            log.warning("%s: what was not published could not be removed, and is left: %s", self.tables.mirror, problem)
 
     def files_are_there(self) -> bool:
         """Whether every staged file is still there."""
         return all(exists(uri) for uri in (*self.validation.files, *self.validation.present_files))
 
-    def _recover(self, mirror: Table, changes: ChangesLog, state: LakeState) -> bool:
+    def _recover(self, lake: LoadedLake) -> bool:
         """Apply what the log has and the mirror lacks; whether there was any."""
-        recovered = apply_log(mirror, changes, state, run_id=self.plan.run_id, extracted_at=self.extracted_at)
+        recovered = self._writer(lake.state).apply_log(lake)
         if recovered is None:
             return False
         self.tally.recovered += recovered.others
@@ -193,39 +238,29 @@ class _Upsert:
         self.on_step("recovered")
         return True
 
-    def _append(self, changes: ChangesLog, found: Observations) -> int | None:
+    def _append(self, lake: LoadedLake, found: Findings) -> int | None:
         """Commit the observations to the log; its snapshot afterwards."""
-        if found.rows.num_rows:
-            last_look = self._may_still_delete if found.deleted else None
-            head = changes.append(found.rows, run_id=self.plan.run_id, last_look=last_look)
-            self.tally.logged += found.rows.num_rows
+        if found.logged:
+            head = found.append(self._may_still_delete if found.deleted else None)
+            self.tally.logged += found.logged
             self.tally.deleted += found.deleted
             self.on_step("logged")
         else:
-            head = changes.head
+            head = lake.changes.head
         self.tally.judged_absence |= found.judged_absence
         return head
 
-    def _merge(self, mirror: Table, state: LakeState, found: Observations, head: int | None) -> None:
-        properties = self._properties(state, found, head)
-        rows = found.mirror_rows(arrow_schema(mirror))
-        if rows.num_rows or any(mirror.properties.get(name) != value for name, value in properties.items()):
-            merged = merge(
-                mirror,
-                rows,
-                found.placement,
-                properties=properties,
-                unmoved=STATE_PROPERTIES,
-                snapshot_properties={"sf-history.run-id": self.plan.run_id},
-                last_look=lambda: self._log_is_still_at(head),
-            )
+    def _merge(self, lake: LoadedLake, found: Findings, head: int | None) -> None:
+        properties = self._properties(lake.state, found, head)
+        if found.logged or any(lake.mirror.properties.get(name) != value for name, value in properties.items()):
+            merged = found.merge(properties, lambda: self._log_is_still_at(head))
             self.tally.inserted += merged.inserted
             self.tally.updated += merged.updated
         self.on_step("merged")
 
-    def _properties(self, state: LakeState, found: Observations, head: int | None) -> dict[str, str]:
+    def _properties(self, state: LakeState, found: Findings, head: int | None) -> dict[str, str]:
         window = self.plan.window
-        newest = later_of(state.newest_window_end, window.end) if found.rows.num_rows else state.newest_window_end
+        newest = later_of(state.newest_window_end, window.end) if found.logged else state.newest_window_end
         refreshed = later_of(state.last_full_refresh, window.end if self.tally.judged_absence else None)
         watermark = state.advanced_by(window, self.validation.extraction.covered_until)
         return {

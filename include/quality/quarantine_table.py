@@ -16,8 +16,8 @@ from pyiceberg.table import Table
 from pyiceberg.types import NestedField, StringType, TimestamptzType
 
 from include.lake.data_files import keyed_files, read_file
-from include.lake.layout import NEW_TABLE, bring_up_to_date, layout_of
-from include.lake.tables import ensure_namespace
+from include.lake.existence import ensure_table
+from include.lake.layout import NEW_TABLE, layout_of
 from include.staging.manifest import ExtractionManifest
 
 SCHEMA = Schema(
@@ -85,12 +85,7 @@ def open_quarantine(catalog: Catalog, table_name: str) -> Table:
     :param table_name: `namespace.table`.
     :raises LayoutTooNew: when a later release has changed the table.
     """
-    try:
-        return bring_up_to_date(catalog.load_table(table_name), "quarantine")
-    except NoSuchTableError:
-        ensure_namespace(catalog, table_name.rpartition(".")[0])
-        table = catalog.create_table_if_not_exists(table_name, schema=SCHEMA, properties=_PROPERTIES)
-        return bring_up_to_date(table, "quarantine")
+    return ensure_table(catalog, table_name, "quarantine", SCHEMA, properties=_PROPERTIES)
 
 
 def find_quarantine(catalog: Catalog, table_name: str) -> Table | None:

@@ -32,6 +32,7 @@ class Login:
         self._connect, self._secrets = connect, secrets
         self._sessions: set[str] = set()
         self._connection: Salesforce | None = None
+        self._warned = False
 
     def connection(self) -> Salesforce:
         """The connection; made at the first call and after `forget`.
@@ -44,7 +45,8 @@ class Login:
         if self._connection is None:
             self._connection = self._log_in()
             self._sessions.add(self._connection.session_id or "")
-            if self._connection.auth_type in {"password", "ipfilter"}:
+            if self._connection.auth_type in {"password", "ipfilter"} and not self._warned:
+                self._warned = True
                 log.warning(
                     "This connection logs in with a password. Salesforce retires the SOAP login with Summer '27: "
                     "change the connection to client credentials (consumer key and secret) or JWT."

@@ -6,8 +6,10 @@ S3 are found the way AWS clients find them (environment, profile, instance role)
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import logging
+import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
@@ -217,12 +219,18 @@ def _make_folder(filesystem: pafs.FileSystem, path: str) -> None:
 def open_location(uri: str) -> tuple[pafs.FileSystem, str]:
     """The file system of a location, and the path there.
 
-    :param uri: a plain path, `file://…` or `s3://…`. What follows `file://` is the path as it is: nothing in it is
+    :param uri: a plain path, `file://…` or `s3://…`. What follows `://` is the path as it is: nothing in it is
         escaped, as in pyiceberg, so that a folder's name may have a space or a percent sign.
     """
     if uri.startswith("file://"):
         uri = uri.removeprefix("file://")
     elif "://" in uri:
-        filesystem, path = pafs.FileSystem.from_uri(uri)
-        return filesystem, path.rstrip("/")
+        scheme, _, path = uri.partition("://")
+        return _bucket(f"{scheme}://{path.partition('/')[0]}", os.getpid()), path.rstrip("/")
     return pafs.LocalFileSystem(), str(Path(uri).absolute())
+
+
+@functools.cache
+def _bucket(uri: str, _process: int) -> pafs.FileSystem:
+    """One client a bucket and process: it asks for the bucket's region when it is made, and does not outlive a fork."""
+    return pafs.FileSystem.from_uri(uri)[0]

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from pyiceberg.catalog import Catalog
 from pyiceberg.table import Table
 
+from include.lake.short_lived import is_short_lived
 from include.lake.table_files import delete_unreferenced, file_key, needed_files
 from include.staging.lifetime import LONGEST_RUN
 
@@ -50,13 +51,15 @@ def locations(catalog: Catalog, namespaces: Iterable[str]) -> dict[str, str]:
     """Where each table of some namespaces is, by identifier.
 
     :param catalog: the Iceberg catalog.
-    :param namespaces: those that are not there have no tables.
+    :param namespaces: those that are not there have no tables. Tables that live as long as an upsert do not count:
+        their files may be gone, and what the folder of a draft holds is as young as any other file of a run.
     """
     return {
         ".".join(name): catalog.load_table(name).location()
         for namespace in namespaces
         if catalog.namespace_exists(namespace)
         for name in catalog.list_tables(namespace)
+        if not is_short_lived(name[-1])
     }
 
 

@@ -5,11 +5,11 @@ Both remove orphans by age, too, and know nothing of runs; so no age is less tha
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from datetime import timedelta
 
 from include.config.operating import TableUpkeep
+from include.lake.sql_engine import table_name
 from include.staging.lifetime import LONGEST_RUN
 
 #: Athena has done part of its work, and is to be asked again.
@@ -17,7 +17,6 @@ MORE_RUNS = ("ICEBERG_OPTIMIZE_MORE_RUNS_NEEDED", "ICEBERG_VACUUM_MORE_RUNS_NEED
 
 #: Trino refuses less, unless its catalog is configured otherwise (`min-retention`).
 _TRINO_LEAST = timedelta(days=7)
-_IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,254}")
 
 
 def athena_statements(identifier: str, keep: TableUpkeep) -> Sequence[str]:
@@ -29,7 +28,7 @@ def athena_statements(identifier: str, keep: TableUpkeep) -> Sequence[str]:
     :param keep: the table's settings.
     :raises ValueError: for a name that is none of ours.
     """
-    table = _safe(identifier)
+    table = table_name(identifier)
     seconds = _seconds(max(keep.keep_history, LONGEST_RUN))
     return (
         f"ALTER TABLE {table} SET TBLPROPERTIES ('vacuum_max_snapshot_age_seconds'='{seconds}', "
@@ -47,7 +46,7 @@ def trino_statements(identifier: str, keep: TableUpkeep, *, orphans_after: timed
     :param orphans_after: age from which files that nobody refers to go.
     :raises ValueError: for a name that is none of ours.
     """
-    table = _safe(identifier)
+    table = table_name(identifier)
     snapshots = _seconds(max(keep.keep_history, _TRINO_LEAST))
     orphans = _seconds(max(orphans_after, LONGEST_RUN, _TRINO_LEAST))
     return (
@@ -63,17 +62,6 @@ def asks_for_more(reason: str | None) -> bool:
     :param reason: what Athena said.
     """
     return any(code in (reason or "") for code in MORE_RUNS)
-
-
-def _safe(identifier: str) -> str:
-    parts = identifier.split(".")
-    if len(parts) != 2 or not all(_IDENTIFIER.fullmatch(part) for part in parts):
-        raise ValueError(
-            f"{identifier!r:.120} is not a table's name: allowed is namespace.table, each of lower-case letters, "
-            "digits and underscores. Nothing was asked of the engine. Correct the object file's table, or the "
-            "environment's namespaces."
-        )
-    return identifier
 
 
 def _seconds(span: timedelta) -> int:

@@ -17,6 +17,7 @@ from pyiceberg.exceptions import NoSuchTableError
 
 from include.config.environment import Environment
 from include.lake.conflicts import again, is_conflict
+from include.lake.short_lived import drop_leftovers
 from include.upkeep.compaction import Compacted, compact, plan_compaction
 from include.upkeep.history import Outdated, expire, outdated
 from include.upkeep.measure import StoredSize, measure
@@ -94,6 +95,7 @@ def keep_up(
     before = measure(table)
     if dry_run:
         return _foreseen(catalog, kept, environment, before, now)
+    drop_leftovers(catalog, kept.identifier, now=now)
     compacted = _compacted(catalog, kept)
     step("compacted")
     expired = _expired(catalog, kept, now, lambda: step("expired"))

@@ -1,4 +1,4 @@
-"""AWS on loopback: a moto server in a process of its own, with the one rule of Glue that it lacks.
+"""AWS on loopback: a moto server in a process of its own, with what it lacks: first of all one rule of Glue.
 
 Glue refuses an update of a table that somebody else has updated since it was read (`VersionId`); Iceberg's commits rest
 on that. moto lets every update through, so that two writers would both believe that they had committed.
@@ -96,10 +96,16 @@ def serve(*, port: int, stop_with_input: bool = False) -> None:
     """
     from moto.server import ThreadedMotoServer
 
+    from local.cloud.cloudformation import complete_cloudformation
+    from local.cloud.stacks import teach_cloudformation
+
     _hold_glue_to_its_versions()
+    _delete_keys_by_arn()
+    complete_cloudformation()
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
     server.start()
     host, actual = server.get_host_and_port()
+    teach_cloudformation(f"http://{host}:{actual}")
     print(f"http://{host}:{actual}", flush=True)
     try:
         if stop_with_input:
@@ -132,6 +138,18 @@ def _hold_glue_to_its_versions() -> None:
             return update(self)
 
     GlueResponse.update_table = update_table  # type: ignore[method-assign]
+
+
+def _delete_keys_by_arn() -> None:
+    """ScheduleKeyDeletion takes an ARN as well as an id; moto answers 500 to an ARN."""
+    from moto.kms.models import KmsBackend
+
+    schedule = KmsBackend.schedule_key_deletion
+
+    def schedule_key_deletion(self: KmsBackend, key_id: str, pending_window_in_days: int) -> Any:
+        return schedule(self, self.get_key_id(key_id), pending_window_in_days)
+
+    KmsBackend.schedule_key_deletion = schedule_key_deletion  # type: ignore[method-assign]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

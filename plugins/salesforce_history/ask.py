@@ -56,7 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.question == "erase":
             return answer_erase(options, environment, object_file)
         if options.question == "validate-schema":
-            report = validate_schema(client=salesforce_client(environment.salesforce_conn_id), object_file=object_file)
+            report = validate_schema(client=salesforce_client(environment), object_file=object_file)
             print(report.render())  # noqa: T201  (it is a command)
             return 0 if report.fits else 1
         if options.question == "quarantine":

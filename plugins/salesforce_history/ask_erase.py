@@ -59,7 +59,7 @@ def answer_erase(options: argparse.Namespace, environment: Environment, object_f
         return 1
     catalog = lake_catalog(environment.iceberg_conn_id)
     flow = Flow(object_file=object_file, environment=environment, catalog=catalog)
-    org_id = read_lake_state(catalog, flow.tables).org_id or salesforce_client(environment.salesforce_conn_id).org_id
+    org_id = read_lake_state(catalog, flow.tables).org_id or salesforce_client(environment).org_id
     progress = Console(stderr=True, highlight=False)
     report = flow.erase(
         ids,

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 from airflow.providers.apache.iceberg.hooks.iceberg import IcebergHook
-from airflow.providers.salesforce.hooks.salesforce import SalesforceHook
 from airflow.sdk.exceptions import AirflowNotFoundException
 
 from include.salesforce.client import SalesforceClient
-from include.salesforce.errors import ConnectionIncomplete
+from include.salesforce.errors import ConnectionIncomplete, SalesforceProblem, Unavailable
 from include.salesforce.http import http_session
+from salesforce_history.stored_login import LoginHook
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
     from simple_salesforce import Salesforce
+
+    from include.config.environment import Environment
 
 
 #: Keys of a connection's extra that hold secrets, besides its password.
@@ -23,38 +24,47 @@ SECRETS = ("consumer_secret", "security_token", "private_key")
 _OLD_PREFIX = "extra__salesforce__"
 
 
-def salesforce_client(conn_id: str, *, max_api_usage_percentage: float = 100.0) -> SalesforceClient:
-    """A client of the org behind an Airflow connection.
+def salesforce_client(environment: Environment, *, max_api_usage_percentage: float = 100.0) -> SalesforceClient:
+    """A client of the environment's org: by its Airflow connection or, where there is none, by the stored secret.
 
     Each login builds a fresh hook, so that a rotated secret is read again.
 
-    :param conn_id: Airflow connection of type salesforce.
+    :param environment: names the connection and the secret.
     :param max_api_usage_percentage: share of the org's daily API requests over which nothing goes on.
     """
+    told: set[str] = set()
 
     def connect() -> Salesforce:
+        hook = LoginHook(environment, session=http_session())
         try:
-            return SalesforceHook(salesforce_conn_id=conn_id, session=http_session()).get_conn()
+            told.update(_secrets_of(hook))
+            return hook.get_conn()
         except AirflowNotFoundException:
-            raise ConnectionIncomplete(f"logging in: there is no Airflow connection {conn_id}.") from None
+            raise _no_connection(environment) from None
 
-    return SalesforceClient(
-        connect, max_api_usage_percentage=max_api_usage_percentage, secrets=partial(salesforce_secrets, conn_id)
-    )
+    return SalesforceClient(connect, max_api_usage_percentage=max_api_usage_percentage, secrets=lambda: tuple(told))
 
 
-def salesforce_secrets(conn_id: str) -> list[str]:
-    """What the connection of an org holds that must not be told; nothing, if there is none.
+def salesforce_secrets(environment: Environment) -> list[str]:
+    """What the org's login holds that must not be told; nothing, if there is none.
 
-    :param conn_id: Airflow connection of type salesforce.
+    :param environment: names the connection and the secret.
     """
     try:
-        connection = SalesforceHook.get_connection(conn_id)
-    except AirflowNotFoundException:
+        return _secrets_of(LoginHook(environment))
+    except (AirflowNotFoundException, SalesforceProblem, Unavailable):
         return []
+
+
+def _secrets_of(hook: LoginHook) -> list[str]:
+    connection = hook.get_connection(hook.conn_id)
     extra = connection.extra_dejson
     found = [connection.password, *(extra.get(prefix + key) for key in SECRETS for prefix in ("", _OLD_PREFIX))]
-    return [secret for secret in found if isinstance(secret, str)]
+    return [secret for secret in found if isinstance(secret, str) and secret]
+
+
+def _no_connection(environment: Environment) -> ConnectionIncomplete:
+    return ConnectionIncomplete(f"logging in: there is no Airflow connection {environment.salesforce_conn_id}.")
 
 
 def lake_catalog(conn_id: str) -> Catalog:

@@ -18,7 +18,9 @@ from airflow.sdk import DAG
 
 from include.config.environment import PROJECT_ROOT, Environment
 
-_SOURCES = ("dags", "include", "plugins")
+#: Where the sources are: on a laptop and on Astro under plugins/, in the MWAA bundle beside the DAG files.
+_SOURCES = {"include": PROJECT_ROOT / "include", "salesforce_history": Path(__file__).resolve().parent}
+_DAG_FILES = ("*.py", "dags/*.py")
 _PACKAGES = ("apache-airflow-core", "apache-airflow-task-sdk", "astronomer-cosmos")
 #: Where this processor has things. Others may have the same DAG elsewhere, and must call it the same.
 _PLACES = {"lake", "staging_uri", "dbt_project", "dbt_executable"}
@@ -56,10 +58,11 @@ def _sources(manifest: Path) -> bytes:
     digest = hashlib.sha256()
     for name in _PACKAGES:
         digest.update(f"{name}=={version(name)}\n".encode())
-    found = (
-        path for folder in _SOURCES for path in (PROJECT_ROOT / folder).rglob("*") if path.suffix in (".py", ".yml")
-    )
-    for name, path in sorted((path.relative_to(PROJECT_ROOT).as_posix(), path) for path in found):
+    found = {path.name: path for pattern in _DAG_FILES for path in PROJECT_ROOT.glob(pattern)}
+    for name, folder in _SOURCES.items():
+        files = (path for path in folder.rglob("*") if path.suffix in (".py", ".yml"))
+        found |= {f"{name}/{path.relative_to(folder).as_posix()}": path for path in files}
+    for name, path in sorted(found.items()):
         digest.update(name.encode())
         digest.update(path.read_bytes())
     digest.update(manifest.read_bytes())

@@ -11,17 +11,17 @@ from airflow.sdk.bases.hook import BaseHook
 from pyiceberg.catalog import Catalog
 
 from include.config.environment import Environment
+from include.lake.short_lived import drop_leftovers
 from include.upkeep.measure import measure
 from include.upkeep.statements import asks_for_more, athena_statements, trino_statements
 from include.upkeep.tables import KeptTable, load_if_there
 from include.upkeep.upkeep import UpkeepReport, keep_up, tell
+from salesforce_history.sql_engines import Athena
 
 log = logging.getLogger(__name__)
 
 #: How often Athena is asked to go on; it removes some thousand files, or a hundred partitions, a time.
 _MOST_ROUNDS = 100
-_POLL_SECONDS = 5
-_LONGEST_SECONDS = 4 * 60 * 60
 
 
 class UpkeepRefused(RuntimeError):
@@ -48,6 +48,7 @@ def keep_table(
     if (table := load_if_there(catalog, kept.identifier)) is None:
         return None
     before = measure(table)
+    drop_leftovers(catalog, kept.identifier, now=now)
     if engine == "athena":
         hook = AthenaHook(aws_conn_id=environment.aws_conn_id)
         for statement in athena_statements(kept.identifier, kept.keep):
@@ -79,25 +80,17 @@ def ask_athena(hook: AthenaHook, statement: str, identifier: str, environment: E
     :return: how often it was asked.
     :raises UpkeepRefused: with Athena's reason.
     """
-    results = {"OutputLocation": environment.query_results_uri} if environment.query_results_uri else {}
-    reason: str | None = ""
+    athena = Athena(environment, hook)
+    reason: str | None = None
     for count in range(1, _MOST_ROUNDS + 1):
-        query = hook.run_query(
-            statement,
-            query_context={"Database": identifier.partition(".")[0]},
-            result_configuration=results,
-            workgroup=environment.athena_workgroup,
-        )
-        # By itself the hook gives up after 120 looks; Athena ends a statement after four hours at the latest.
-        looks = _LONGEST_SECONDS // _POLL_SECONDS
-        if hook.poll_query_status(query, max_polling_attempts=looks, sleep_time=_POLL_SECONDS) == "SUCCEEDED":
+        _, reason = athena.run(statement, namespace=identifier.partition(".")[0])
+        if reason is None:
             return count
-        reason = hook.get_state_change_reason(query)
         if not asks_for_more(reason):
             break
         log.info("%s: Athena has done part of it, and is asked again", identifier)
     raise UpkeepRefused(
-        f"{identifier}: Athena did not finish `{statement}`: {reason or 'it gave no reason'}. Nothing is lost, and "
+        f"{identifier}: Athena did not finish `{statement}`: {reason}. Nothing is lost, and "
         "readers see what they saw. Clear the task; if it says the same again, look at the workgroup and at the role's "
         "rights on the table's folder."
     )

@@ -83,7 +83,7 @@ def noted_here(dag_id: str, run_id: str) -> dict[str, Problem]:
 
 def _secrets() -> list[str | None]:
     environment = current_environment()
-    found: list[str | None] = list(salesforce_secrets(environment.salesforce_conn_id))
+    found: list[str | None] = list(salesforce_secrets(environment))
     try:
         lake = BaseHook.get_connection(environment.iceberg_conn_id)
     except Exception:  # noqa: BLE001 - a connection that is not there holds nothing

@@ -14,6 +14,8 @@ from include.config.environment import Environment, current_environment
 from include.config.object_file import ObjectFile
 from include.flow import Flow
 from include.lake.absence import SuspiciousRead
+from include.lake.denied import denial
+from include.lake.existence import NamespaceUnfit
 from include.lake.expiry import HistoryHeld
 from include.lake.layout import LayoutTooNew
 from include.lake.schema_growth import IncompatibleColumn
@@ -37,6 +39,7 @@ from salesforce_history.connections import lake_catalog, salesforce_client
 from salesforce_history.notices import tell_of_drift
 from salesforce_history.noting import noting_problems
 from salesforce_history.params import ParamRefused, flag, ids_to_erase, moment, refuse_misspelt
+from salesforce_history.sql_engines import sql_engine
 from salesforce_history.timing import timed
 
 #: XCom key of upsert_raw: the `ReplayManifest`, if the run was asked to replay the quarantine.
@@ -63,6 +66,7 @@ NEEDS_A_PERSON = (
     HistoryHeld,
     IncompatibleColumn,
     LayoutTooNew,
+    NamespaceUnfit,
 )
 
 
@@ -115,6 +119,12 @@ class ObjectOperator(BaseOperator):
             except NEEDS_A_PERSON as problem:
                 self.log.error("%s", problem)
                 raise AirflowFailException(str(problem)) from problem
+            except Exception as problem:
+                if (refused := denial(problem)) is None:
+                    raise
+                refused.__cause__ = problem
+                self.log.error("%s", refused)
+                raise AirflowFailException(str(refused)) from refused
 
     def _wait_for_quota(self, context: Context, problem: SalesforceProblem) -> NoReturn:
         """Defer the task, which then holds no worker slot, unless it has waited long enough."""
@@ -137,7 +147,9 @@ class ObjectOperator(BaseOperator):
         """The steps for this object, over the environment's lake."""
         environment = current_environment()
         catalog = lake_catalog(environment.iceberg_conn_id)
-        return Flow(object_file=self.object_file, environment=environment, catalog=catalog)
+        return Flow(
+            object_file=self.object_file, environment=environment, catalog=catalog, engine=sql_engine(environment)
+        )
 
     def work(self, context: Context) -> Any:
         """What the operator does.
@@ -236,9 +248,7 @@ class IcebergUpsertOperator(ObjectOperator):
 
 
 def _reserved_client(environment: Environment) -> SalesforceClient:
-    return salesforce_client(
-        environment.salesforce_conn_id, max_api_usage_percentage=environment.max_api_usage_percentage
-    )
+    return salesforce_client(environment, max_api_usage_percentage=environment.max_api_usage_percentage)
 
 
 def run_request(context: Context) -> RunRequest:

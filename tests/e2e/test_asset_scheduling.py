@@ -45,7 +45,7 @@ from salesforce_history.schedule import pipeline_schedule
 class Load(ObjectOperator):
     def work(self, context):
         flow = self.flow()
-        client = salesforce_client(flow.environment.salesforce_conn_id)
+        client = salesforce_client(flow.environment)
         plan = flow.check_source(client, run_request(context), run_id=context["run_id"])
         announce_upsert(context, flow, flow.upsert(flow.validate(flow.extract(client, plan))), None)
         return plan.window.model_dump(mode="json")

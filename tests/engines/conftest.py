@@ -10,6 +10,7 @@ import pytest
 from local.cloud.aws import Aws, start_aws
 from local.cloud.trino import Trino, start_trino, trino_missing
 from tests.engines.engines import Engine, trino_engine
+from tests.include.lake.conftest import hours_of, user_object  # noqa: F401 - fixtures of the tests of the upsert
 
 
 @pytest.fixture(scope="session")

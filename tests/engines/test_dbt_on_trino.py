@@ -13,7 +13,7 @@ from tests.dbt import test_snapshot as snapshot
 from tests.dbt.conftest import HistoryLake
 from tests.dbt.test_rules_of_history import test_every_rule_holds
 from tests.dbt.test_schema_change import grown
-from tests.engines.engines import Engine
+from tests.engines.engines import Engine, failures
 
 __all__ = ["grown", "test_every_rule_holds"]
 
@@ -68,3 +68,14 @@ def test_the_dimension_is_partitioned_as_designed(history_lake: HistoryLake) -> 
     fields = [(field.name, str(field.transform)) for field in history_lake.dimension().spec().fields]
     assert fields == [("is_current", "identity"), ("user_id_bucket", "bucket[8]")]
     assert history_lake.dimension().format_version == 2
+
+
+def test_working_tables_are_dropped_after_an_erasure(history_lake: HistoryLake, on_trino: Engine) -> None:
+    history_lake.log(history_lake.observation("005A", "2026-01-01"))
+    history_lake.history()
+    dropped = history_lake.dbt("run-operation", "drop_intermediate_tables", "--args", "{noun: user}")
+    assert dropped.success, failures(dropped)
+    tables = {name for _, name in on_trino.catalog.list_tables(on_trino.environment.curated_namespace)}
+    assert tables == {"dim_sf_user_scd", "sf_user_consumed", "sf_account_consumed"}
+    history_lake.history("--full-refresh")
+    assert [row["user_id"] for row in history_lake.versions()] == ["005A"]

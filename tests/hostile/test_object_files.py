@@ -59,6 +59,7 @@ HARMLESS: dict[str, tuple[Any, ...]] = {
     "slas": ({},),
     "alerts": ({},),
     "upkeep": ({},),
+    "upsert": ({},),
 }
 
 

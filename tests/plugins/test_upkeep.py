@@ -84,7 +84,7 @@ def test_athena_is_asked_until_it_has_no_more_to_do() -> None:
     assert athena.asked[0] == {
         "query": "VACUUM n.t",
         "query_context": {"Database": "n"},
-        "result_configuration": {"OutputLocation": "s3://lumata-lakehouse-prod-athena-results"},
+        "result_configuration": {"OutputLocation": "s3://lumata-lakehouse-prod-athena-results/queries"},
         "workgroup": "upkeep",
     }
 

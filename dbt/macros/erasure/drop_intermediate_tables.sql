@@ -10,5 +10,5 @@
             {%- do log('dropped ' ~ relation, info=true) -%}
         {%- endif -%}
     {%- endfor -%}
-    {%- do adapter.commit() -%}
+    {%- do commit_ddl() -%}
 {%- endmacro %}

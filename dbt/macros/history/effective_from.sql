@@ -14,12 +14,13 @@ folded as (
         reduce(
             array_agg(array[modified_micros, stamped_micros, window_micros] order by version_number),
             cast(array[] as array(bigint)),
-            (found, opening) -> found || case
+            -- As an array of one: a null by itself would make all of it null, and the record would vanish unaudited.
+            (found, opening) -> found || array[case
                 when cardinality(found) = 0 or opening[1] > element_at(found, -1) then opening[1]
                 when opening[2] > element_at(found, -1) then opening[2]
                 when opening[3] > element_at(found, -1) then opening[3]
                 else element_at(found, -1) + 1
-            end,
+            end],
             found -> found
         ) as effective
     from {{ openings }}

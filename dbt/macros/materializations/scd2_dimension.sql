@@ -134,7 +134,7 @@
     {%- if missing -%}
         {%- do log('Adding to ' ~ relation ~ ': ' ~ missing | map(attribute='name') | join(', '), info=true) -%}
         {%- do scd2_add_columns(relation, missing) -%}
-        {%- do adapter.commit() -%}
+        {%- do commit_ddl() -%}
     {%- endif -%}
 {%- endmacro %}
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import yaml
 
 from include.config.object_file import ObjectFileError, read_object_file, read_object_files
+from include.config.operating import Upsert
 
 MINIMAL: dict[str, Any] = {
     "version": 1,
@@ -157,3 +158,21 @@ def test_two_files_for_one_object_are_refused(tmp_path: Path) -> None:
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ObjectFileError, match="no object file"):
         read_object_files(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("asked", "on_trino", "on_athena"),
+    [
+        ("auto", [False, True], [False, False]),
+        ("worker", [False, False], [False, False]),
+        ("engine", [True] * 2, [True] * 2),
+    ],
+)
+def test_athena_upserts_only_where_the_file_says_so(
+    asked: Literal["auto", "worker", "engine"], on_trino: list[bool], on_athena: list[bool]
+) -> None:
+    """Nobody has seen Athena write timestamps with time zone by MERGE: no lake grows into being the first trial."""
+    chosen = Upsert(engine=asked)
+    rows = (chosen.engine_from_rows - 1, chosen.engine_from_rows)
+    assert [chosen.on_engine(count, "trino") for count in rows] == on_trino
+    assert [chosen.on_engine(count, "athena") for count in rows] == on_athena

@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from pyiceberg.catalog import Catalog
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.table import Table
 
@@ -27,7 +28,7 @@ from include.staging.manifest import (
     ValidationManifest,
     Window,
 )
-from include.staging.store import write_parquet
+from include.staging.store import join, write_parquet
 
 DAY_ONE = datetime(2026, 1, 5, tzinfo=UTC)
 STATS = ExtractionStats.of_staged(0)
@@ -50,14 +51,18 @@ class Lake:
 
     def __init__(self, folder: Path, object_file: ObjectFile, *, org_id: str = "00D000000000001AAA") -> None:
         self.folder, self.object_file, self.org_id = folder, object_file, org_id
-        self.environment: Environment = current_environment({"SF_HISTORY_LAKE": str(folder)})
+        self.environment = self.named()
         self.tables = RawTables.of(object_file, self.environment)
         self.types = {name: _TYPES.get(name, "string") for name in object_file.columns}
         folder.mkdir(parents=True, exist_ok=True)
         self.catalog = self.connect()
         self._runs = 0
 
-    def connect(self) -> SqlCatalog:
+    def named(self) -> Environment:
+        """The environment that the lake is in."""
+        return current_environment({"SF_HISTORY_LAKE": str(self.folder)})
+
+    def connect(self) -> Catalog:
         """A catalog of one's own, as another process would have."""
         return SqlCatalog(
             "iceberg_default",
@@ -89,10 +94,10 @@ class Lake:
         run_id = run_id or f"scheduled__{self._runs}"
         schema = pa.schema([(name, COLUMN_TYPES[kind]) for name, kind in self.types.items()])
         rows = records if isinstance(records, pa.Table) else pa.Table.from_pylist(list(records), schema)
-        folder = self.folder / "staging" / f"{self._runs}"
-        files = write_parquet(str(folder), [rows.select(schema.names)], schema, "accepted")
+        folder = join(self.environment.staging_uri, f"{self._runs}")
+        files = write_parquet(folder, [rows.select(schema.names)], schema, "accepted")
         ids = pa.table({"id": pa.array(present, pa.string())})
-        present_files = write_parquet(str(folder), [ids], ids.schema, "present")
+        present_files = write_parquet(folder, [ids], ids.schema, "present")
         selected = [name for name in self.object_file.columns if name not in absent and name != "isdeleted"]
         plan = ReadPlan(
             noun=self.object_file.noun,

@@ -130,7 +130,8 @@ class Story:
 
     def told(self, run: dict[str, Any], steps: list[str]) -> None:
         """Let the model do what the engine did up to its crash."""
-        if steps[-1:] in (["recovered"], ["planned"], []):
+        done = steps[-1:] == ["merged"]
+        if not done and "logged" not in steps:
             self.model.recover()
             return
         before = len(self.model.log)
@@ -142,7 +143,7 @@ class Story:
             full=run["start"] is None,
             batch=(run["run_id"], run["extracted_at"]),
             digest=self.digest,
-            crash=steps[-1] == "logged",
+            crash=not done,
         )
         added = self.model.log[before:]
         self.seen["observations"] += len(added)

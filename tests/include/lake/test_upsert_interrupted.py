@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from pyiceberg.exceptions import CommitFailedException
 
+from include.lake.by_worker import ByWorker
 from include.lake.upsert import UpsertContended, upsert
 
 Hours = Callable[[float], datetime]
@@ -244,3 +245,20 @@ def test_writers_at_once_lose_nothing_and_double_nothing(lake: Any, hours_of: Ho
         assert (row["_row_hash"], row["_extraction_run_id"]) == (last["_row_hash"], last["_extraction_run_id"])
     assert lake.state().watermark == hours_of(6 + writers - 1)
     assert [row["_row_hash"] for row in mirror.values() if row["id"].startswith("shared")]
+
+
+@pytest.mark.parametrize("crashes", [True, False])
+def test_what_cannot_be_cleared_away_hides_nothing(
+    lake: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, crashes: bool
+) -> None:
+    def refuse(_: Any) -> None:
+        raise OSError("the store is gone")
+
+    monkeypatch.setattr(ByWorker, "clear_away", refuse)
+    staged = lake.staged([lake.record("a", 1)], end=6)
+    if crashes:
+        with pytest.raises(Crash):
+            lake.upsert(staged, on_step=crash_at("planned"))
+    else:
+        assert lake.upsert(staged).logged == 1
+    assert "could not be removed, and is left: the store is gone" in caplog.text

@@ -26,7 +26,7 @@ def test_a_lake_that_is_not_there_is_empty(lake: Any) -> None:
 
 def test_a_first_load_fills_log_and_mirror_and_sets_the_watermark(lake: Any, hours_of: Hours) -> None:
     manifest = lake.run([lake.record("b", 1, division="North"), lake.record("a", 2)], end=6)
-    assert (manifest.table, manifest.logged, manifest.inserted, manifest.updated) == ("sf_raw.sf_user", 2, 2, 0)
+    assert (manifest.table, manifest.logged, manifest.inserted, manifest.updated) == (lake.tables.mirror, 2, 2, 0)
     assert (manifest.mirror_rows, manifest.attempts, manifest.deleted, manifest.recovered) == (2, 1, 0, 0)
     assert manifest.watermark == manifest.last_full_refresh == hours_of(6)
     assert lake.snapshots() == (1, 1)
@@ -198,7 +198,7 @@ def test_too_many_gone_is_refused_and_nothing_is_written(make_lake: Any, user_ob
     before = lake.snapshots(), lake.table("mirror").metadata_location
     with pytest.raises(SuspiciousRead) as refused:
         lake.run([{**record, "division": "East"} for record in everyone[3:]], end=12)
-    for part in ("sf_raw.sf_user", "3 of 10", "30.0 %", "00, 01, 02", "max_volume_deviation_percent", "sharing"):
+    for part in (lake.tables.mirror, "3 of 10", "30.0 %", "00, 01, 02", "max_volume_deviation_percent", "sharing"):
         assert part in str(refused.value)
     assert before == (lake.snapshots(), lake.table("mirror").metadata_location)
     lenient = strict.model_copy(update={"max_volume_deviation_percent": 30.0})

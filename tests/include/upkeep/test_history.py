@@ -15,8 +15,10 @@ from pyiceberg.table import Table
 from include.config.object_file import ObjectFile
 from include.config.operating import TableUpkeep
 from include.lake.data_files import write_files
+from include.lake.draft import Draft
 from include.lake.expiry import expire_history, written_at
 from include.lake.table_files import file_key, stored_files
+from include.staging.store import remove
 from include.upkeep.history import expire, outdated
 from include.upkeep.measure import measure
 from include.upkeep.orphans import remove_orphans
@@ -184,6 +186,24 @@ def test_a_table_inside_the_folder_keeps_its_files(table: Table, caplog: pytest.
     assert "data/another is in its folder" in caplog.text
     beside = [f"{table.location()}_changes"]
     assert remove_orphans(table, older_than=timedelta(days=3), now=LATER, neighbours=beside) == 1
+
+
+@pytest.mark.parametrize("swept", [False, True], ids=["its files are there", "its files are gone"])
+def test_the_draft_of_a_killed_upsert_is_in_nobodys_way(lake: Any, table: Table, swept: bool) -> None:
+    draft = Draft.of(lake.catalog, table)
+    if swept:
+        remove(draft.folder)
+    path = orphan(table, timedelta(days=9))
+    kept = KeptTable(identifier="n.t", place="t", keep=ONE)
+    lake.environment = lake.environment.model_copy(update={"raw_namespace": "n"})
+    early = keep_up(lake.catalog, kept, lake.environment, now=datetime.now(UTC) + timedelta(hours=47))
+    assert early is not None
+    assert (early.orphans_deleted, path.exists()) == (1, False)
+    assert len(lake.catalog.list_tables("n")) == 2, "its upsert may be at work"
+    keep_up(lake.catalog, kept, lake.environment, now=LATER)
+    assert not [one for one in stored_files(table) if "/drafts/" in one.path]
+    assert lake.catalog.list_tables("n") == [("n", "t")]
+    assert table.refresh().scan().to_arrow().num_rows == 6
 
 
 def test_a_table_that_is_not_there_needs_no_upkeep(lake: Any) -> None:
