@@ -48,7 +48,6 @@ def settings(athena: Athena, topic: str) -> dict[str, str]:
         "SF_HISTORY_LAKE": "",
         "SF_HISTORY_SNS_TOPIC_ARN": topic,
         "SF_HISTORY_ATHENA_RESULTS": f"s3://{PREFIX}-athena-results/dbt/",
-        "SF_HISTORY_QUERY_RESULTS_URI": f"s3://{PREFIX}-athena-results",
         "SF_HISTORY_ATHENA_POLL_SECONDS": "0.05",
     }
 
