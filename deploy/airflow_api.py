@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
@@ -12,6 +13,19 @@ from deploy.account import Account
 from deploy.problem import DeployFailed, error_code, explained
 
 _REFUSED = ("RestApiClientException", "RestApiServerException")
+
+
+class AirflowRefused(DeployFailed):
+    """Airflow has answered, and would not.
+
+    :param status: of its answer.
+    :param what: what happened.
+    :param remedy: what to do.
+    """
+
+    def __init__(self, status: object, what: str, remedy: str) -> None:
+        super().__init__(what, remedy)
+        self.status = status
 
 
 class AirflowApi:
@@ -76,7 +90,14 @@ class AirflowApi:
         :param dag_id: of the DAG.
         :param run_id: what to call it.
         """
-        return self._must("POST", f"/dags/{_part(dag_id)}/dagRuns", {"dag_run_id": run_id, "logical_date": None})
+        path = f"/dags/{_part(dag_id)}/dagRuns"
+        try:
+            return self._must("POST", path, {"dag_run_id": run_id, "logical_date": None})
+        except AirflowRefused as refused:
+            # The answer to a first attempt was lost, and boto3 has asked again: the run of that name is there.
+            if refused.status != HTTPStatus.CONFLICT:
+                raise
+            return self.run(dag_id, run_id)
 
     def runs(self, dag_id: str, *, most: int = 20) -> list[dict[str, Any]]:
         """The last runs of a DAG, the newest first.
@@ -136,7 +157,8 @@ class AirflowApi:
                     return None
                 said = error.response.get("RestApiResponse") or {}
                 detail = said.get("detail", said) if isinstance(said, dict) else said
-                raise DeployFailed(
+                raise AirflowRefused(
+                    status,
                     f"Airflow on {self._environment} answered {status} to {method} {path}: {detail}",
                     "Its web server's log group says more. 403: this identity needs airflow:InvokeRestApi on the "
                     "environment with the role Admin. Then run the same command again.",

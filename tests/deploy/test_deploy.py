@@ -14,6 +14,7 @@ import pytest
 from rich.console import Console
 
 from deploy.account import whoami
+from deploy.airflow_api import AirflowApi
 from deploy.credentials import login_from_file, login_from_prompt
 from deploy.problem import DeployFailed
 from deploy.stack_events import StackEvents
@@ -411,3 +412,11 @@ def test_the_shells_own_env_is_no_name() -> None:
     )
     assert said.returncode == 2
     assert "which environment? make verify ENV=development" in said.stderr
+
+
+def test_a_run_whose_trigger_was_answered_twice_is_one_run(deployed: Scene) -> None:
+    """The first answer is lost, boto3 asks again, and Airflow says that the run exists already."""
+    api = AirflowApi(whoami(region="us-east-1"), "sf-history-development")
+    first = api.trigger("sf_user_pipeline", "deploy__once")
+    assert api.trigger("sf_user_pipeline", "deploy__once")["dag_run_id"] == first["dag_run_id"]
+    assert [run["dag_run_id"] for run in api.runs("sf_user_pipeline")].count("deploy__once") == 1
