@@ -53,7 +53,7 @@ def settings(athena: Athena, topic: str) -> dict[str, str]:
 
 
 def found(aws: Aws, environment: str = "development") -> str:
-    """Make what CloudFormation makes: buckets, databases, the topic; its ARN.
+    """Make what CloudFormation makes: buckets, databases, the workgroup, the topic; its ARN.
 
     :param aws: where.
     :param environment: whose.
@@ -63,6 +63,7 @@ def found(aws: Aws, environment: str = "development") -> str:
         client(aws, "s3").create_bucket(Bucket=f"{buckets}-{purpose}")
     databases = [f"sf_{room}_{environment}" for room in ("raw", "curated", "ops")]
     prepare(aws, bucket=f"{buckets}-raw", databases=databases)
+    client(aws, "athena").create_work_group(Name=f"sf-history-{environment}")
     return str(client(aws, "sns").create_topic(Name=f"sf-user-pipeline-alerts-{environment}")["TopicArn"])
 
 

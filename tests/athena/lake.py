@@ -30,6 +30,7 @@ def athena_engine(athena: Athena, folder: Path, *, suffix: str = "") -> Engine:
         variables={
             **athena.variables(),
             "SF_HISTORY_DBT_TARGET": "athena",
+            "SF_HISTORY_ATHENA_WORKGROUP": "primary",
             "SF_HISTORY_ATHENA_RESULTS": f"s3://{results}/dbt/",
             "SF_HISTORY_CURATED_LOCATION": f"s3://{bucket}/curated/",
             # Loopback answers at once; on AWS dbt looks once a second.

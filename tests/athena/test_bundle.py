@@ -12,7 +12,6 @@ from local.org.handle import start_org
 from tests.athena.dag_runs import found
 from tests.athena.endpoint import Athena
 from tests.athena.lake import catalog_of
-from tests.athena.moto import client
 
 build_bundle = pytest.importorskip("deploy.bundle", reason="the bundle is not there yet").build_bundle
 BareLayout = pytest.importorskip("tests.packaging.bare_layout", reason="the bundle is not there yet").BareLayout
@@ -25,7 +24,6 @@ EVENT = {"at": "2026-01-05T01:00:00Z", "op": "insert", "object": "User", "Id": "
 
 def test_what_is_uploaded_runs_through_dbt_athena(athena: Athena, tmp_path: Path) -> None:
     topic = found(athena.aws, "staging")
-    client(athena.aws, "athena").create_work_group(Name="sf-history-staging")
     bundle = build_bundle(tmp_path / "bundle", "staging", {"SF_HISTORY_SNS_TOPIC_ARN": topic}, airflow="3.2.1")
     layout = BareLayout(tmp_path / "airflow", bundle)
     layout.start_up("worker")
