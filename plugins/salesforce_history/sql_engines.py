@@ -5,13 +5,16 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
-from airflow.providers.amazon.aws.hooks.athena import AthenaHook
 from airflow.sdk.bases.hook import BaseHook
 
 from include.config.environment import Environment
 from include.lake.sql_engine import Engine, EngineFailed
+
+if TYPE_CHECKING:
+    from airflow.providers.amazon.aws.hooks.athena import AthenaHook
 
 log = logging.getLogger(__name__)
 
@@ -45,8 +48,12 @@ class Athena:
     def __init__(
         self, environment: Environment, hook: AthenaHook | None = None, *, poll_seconds: int = POLL_SECONDS
     ) -> None:
-        self.environment, self.poll_seconds = environment, poll_seconds
-        self.hook = hook or AthenaHook(aws_conn_id=environment.aws_conn_id)
+        self.environment, self.poll_seconds, self._given = environment, poll_seconds, hook
+
+    @cached_property
+    def hook(self) -> AthenaHook:
+        """Airflow's hook, made for the first statement."""
+        return self._given or _athena_hook()(aws_conn_id=self.environment.aws_conn_id)
 
     def execute(self, statement: str, *, namespace: str, about: str) -> Sequence[Sequence[Any]]:
         """See `Engine`."""
@@ -80,7 +87,7 @@ class Athena:
             raise
         if state == "SUCCEEDED":
             return query, None
-        if state not in AthenaHook.FAILURE_STATES:
+        if state not in _athena_hook().FAILURE_STATES:
             self.hook.stop_query(query)
             return query, f"it took longer than {environment.statement_timeout_seconds} s, and was cancelled"
         return query, self.hook.get_state_change_reason(query) or "it gave no reason"
@@ -137,6 +144,13 @@ class Trino:
             self.connection.cursor().execute(f"SET SESSION query_max_run_time = '{seconds:d}s'").fetchall()
             self.ready = True
         return self.connection
+
+
+def _athena_hook() -> type[AthenaHook]:
+    # Not at the top: operators import this module, and neither parsing nor a task that asks no engine is to load boto3.
+    from airflow.providers.amazon.aws.hooks.athena import AthenaHook  # noqa: PLC0415
+
+    return AthenaHook
 
 
 def _failed(engine: str, about: str, query: str | None, reason: str) -> EngineFailed:
