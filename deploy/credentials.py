@@ -16,6 +16,7 @@ from pathlib import Path
 from botocore.exceptions import ClientError
 
 from deploy.account import Account
+from deploy.ownership import describe_secret
 from deploy.problem import DENIED, DeployFailed, error_code, explained
 from include.salesforce.errors import ConnectionIncomplete
 from include.salesforce.secret import parse_login
@@ -65,14 +66,8 @@ def stored_login(account: Account, secret: str) -> str | None:
 
 
 def _has_value(account: Account, secret: str) -> bool:
-    with explained(f"looking whether the secret {secret} has a value"):
-        try:
-            versions = account.client("secretsmanager").describe_secret(SecretId=secret).get("VersionIdsToStages")
-        except ClientError as error:
-            if error_code(error) == "ResourceNotFoundException":
-                return False
-            raise
-    return any("AWSCURRENT" in stages for stages in (versions or {}).values())
+    versions = (describe_secret(account, secret) or {}).get("VersionIdsToStages") or {}
+    return any("AWSCURRENT" in stages for stages in versions.values())
 
 
 def store_login(account: Account, secret: str, login: str) -> bool:

@@ -7,14 +7,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from deploy.account import Account, whoami
+from deploy.account import Account
 from deploy.ask import agree, typed
 from deploy.drop import KeptThings, drop_data, kept_things
 from deploy.names import Names
 from deploy.problem import DeployFailed
 from deploy.stack_events import StackEvents
 from deploy.stacks import Stacks
-from deploy.templates import FOLDER, read_parameters
+from deploy.target import find_target, greet
 
 
 def destroy(
@@ -42,11 +42,10 @@ def destroy(
     :param pause: seconds between two looks at a stack.
     :raises DeployFailed: with what happened and what to do.
     """
-    chosen = read_parameters(environment, folder=templates or FOLDER)
-    names = Names.of(environment, prefix or chosen.get("BucketPrefix"))
-    account = whoami(region)
+    target = find_target(environment=environment, region=region, prefix=prefix, templates=templates)
+    names, account = target.names, target.account
     stacks = Stacks(account, StackEvents(account, console), pause=pause)
-    console.print(f"[bold]{environment}[/] in account {account.number}, {account.region}, as {account.identity}")
+    greet(console, names, account)
     doomed = [stack for stack in (names.airflow, names.network) if stacks.status(stack) is not None]
     kept = kept_things(account, names)
     _announce(console, doomed, kept, drop_data=drop_data)

@@ -29,7 +29,8 @@ def open_lake(account: Account, names: Names) -> Catalog:
 def settings_of(names: Names, account: Account, values: Mapping[str, str]) -> dict[str, str]:
     """Settings of an environment, which its startup script exports; nothing secret is among them.
 
-    They follow from names alone, so that the bundle can be built before anything is there.
+    They follow from names alone, so that the bundle can be built before anything is there. The rest of what it exports
+    follows from these (deploy/startup_settings.py).
 
     :param names: of the environment.
     :param account: where it is.
@@ -40,8 +41,6 @@ def settings_of(names: Names, account: Account, values: Mapping[str, str]) -> di
     return {
         "SF_HISTORY_STAGING_URI": f"s3://{names.bucket('staging')}/salesforce",
         "SF_HISTORY_QUERY_RESULTS_URI": f"s3://{names.bucket('athena-results')}/queries",
-        "SF_HISTORY_ATHENA_WORKGROUP": names.mwaa,
-        "SF_HISTORY_ATHENA_RESULTS": f"s3://{names.bucket('athena-results')}/queries/dbt/",
         # The staging bucket forgets; the dimension is to be kept.
         "SF_HISTORY_CURATED_LOCATION": f"s3://{names.bucket('raw')}/",
         "SF_HISTORY_SNS_TOPIC_ARN": f"arn:{account.partition}:sns:{account.region}:{account.number}:{names.topic}",

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from deploy.names import Names
 from include.config.environment import PREFIX, PROJECT_ROOT, Environment, current_environment
 
 ICEBERG = "AIRFLOW_CONN_ICEBERG_DEFAULT"
@@ -52,14 +53,13 @@ def dbt_variables(settings: Mapping[str, str]) -> dict[str, str]:
 
 
 def _defaults(environment: Environment) -> dict[str, str]:
-    suffix = "prod" if environment.name == "production" else environment.name
-    buckets = f"s3://lumata-lakehouse-{suffix}"
-    iceberg = {"conn_type": "iceberg", "extra": {"type": "glue", "warehouse": f"{buckets}-raw"}}
+    raw = f"s3://{Names(environment=environment.name).bucket('raw')}"
+    iceberg = {"conn_type": "iceberg", "extra": {"type": "glue", "warehouse": raw}}
     return {
         f"{PREFIX}DBT_TARGET": environment.dbt_target,
-        f"{PREFIX}ATHENA_WORKGROUP": f"sf-history-{environment.name}",
+        f"{PREFIX}ATHENA_WORKGROUP": environment.athena_workgroup,
         f"{PREFIX}ATHENA_RESULTS": f"{environment.query_results_uri.rstrip('/')}/dbt/",
-        f"{PREFIX}CURATED_LOCATION": f"{buckets}-raw/",
+        f"{PREFIX}CURATED_LOCATION": f"{raw}/",
         ICEBERG: json.dumps(iceberg),
     }
 

@@ -15,21 +15,20 @@ from typing import Any
 import yaml
 from rich.console import Console
 
-from deploy.account import whoami
 from deploy.airflow_api import AirflowApi
 from deploy.ask import agree
 from deploy.credentials import UNSEEN, login_from_file, login_from_prompt, store_login, stored_login, stored_text
 from deploy.environment_wait import wait_until_available
 from deploy.first_run import last_success, report, start_or_resume, wait_for_dag, wait_for_run
 from deploy.lake import open_lake, settings_of
-from deploy.names import Names
 from deploy.options import Options
 from deploy.ownership import Ownership, describe_secret, owns_secret
 from deploy.plan import Plan, show_plan
 from deploy.problem import DeployFailed, explained
 from deploy.stack_events import StackEvents
 from deploy.stacks import Change, ChangeSet, Stacks
-from deploy.templates import Template, read_parameters, read_template
+from deploy.target import find_target, greet
+from deploy.templates import Template, read_template
 from deploy.upload import VERSIONED, Upload, carry_out, check_environment, compare
 from include.config.environment import current_environment
 from include.lake.run_log import read_run
@@ -50,15 +49,20 @@ class Deployment:
     def __init__(self, options: Options, console: Console) -> None:
         self.options, self.console = options, console
         folder = {"folder": options.templates} if options.templates else {}
-        chosen = {**read_parameters(options.environment, **folder), **options.parameters}
-        self.names = Names.of(options.environment, options.prefix or chosen.get("BucketPrefix"))
-        self.account = whoami(options.region)
+        target = find_target(
+            environment=options.environment,
+            region=options.region,
+            prefix=options.prefix,
+            templates=options.templates,
+            parameters=options.parameters,
+        )
+        self.names, self.account = target.names, target.account
         self.stacks = Stacks(self.account, StackEvents(self.account, console), pause=options.pause)
         self.templates: dict[str, Template] = {
             name: read_template(name, **folder) for name in ("foundation", "network", "airflow")
         }
         self.values = {
-            **chosen,
+            **target.chosen,
             "Environment": self.names.environment,
             "Suffix": self.names.suffix,
             "BucketPrefix": self.names.prefix,
@@ -66,13 +70,6 @@ class Deployment:
         self.own_network = _own_network(self.values)
         # Before anything is planned: a file that will not do is found out at once.
         self.given_login = login_from_file(options.credentials) if options.credentials else None
-
-    def greet(self) -> None:
-        """Say who this is, and where."""
-        self.console.print(
-            f"[bold]{self.names.environment}[/] in account {self.account.number}, {self.account.region}, "
-            f"as {self.account.identity}"
-        )
 
     def adopt_secret(self) -> None:
         """Where the secret is there and the foundation has not made it, name it to the templates, which make none then.
@@ -262,8 +259,8 @@ def deploy(options: Options, console: Console, *, only_plan: bool = False) -> No
     :raises DeployFailed: with what happened and what to do.
     """
     deployment = Deployment(options, console)
-    deployment.greet()
     names = deployment.names
+    greet(console, names, deployment.account)
     for stack in (names.foundation, *(() if deployment.own_network else (names.network,)), names.airflow):
         deployment.stacks.settle(stack)
     deployment.adopt_secret()

@@ -10,15 +10,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from deploy.account import Account, whoami
+from deploy.account import Account
 from deploy.check import Check, Verdict
 from deploy.checks_of_airflow import airflow_checks
 from deploy.checks_of_aws import aws_checks
 from deploy.checks_of_history import history_checks
 from deploy.lake import open_lake
-from deploy.names import Names
 from deploy.problem import DeployFailed, explained
-from deploy.templates import FOLDER, read_parameters
+from deploy.target import find_target, greet
 
 _MARKS = {"ok": "[green]✓[/]", "warning": "[yellow]![/]", "failed": "[red]✗[/]"}
 
@@ -42,12 +41,11 @@ def verify(
     :param salesforce: count the users in Salesforce as well.
     :return: whether no check has failed.
     """
-    chosen = read_parameters(environment, folder=templates or FOLDER)
-    names = Names.of(environment, prefix or chosen.get("BucketPrefix"))
-    account = whoami(region)
-    console.print(f"[bold]{environment}[/] in account {account.number}, {account.region}, as {account.identity}")
-    secret = chosen.get("ExistingSalesforceSecretArn") or names.secret
-    own_network = bool(chosen.get("SubnetIds"))
+    target = find_target(environment=environment, region=region, prefix=prefix, templates=templates)
+    names, account = target.names, target.account
+    greet(console, names, account)
+    secret = target.chosen.get("ExistingSalesforceSecretArn") or names.secret
+    own_network = bool(target.chosen.get("SubnetIds"))
     groups: list[tuple[str, Callable[[], Iterator[Check]]]] = [
         ("stacks and alarms", lambda: aws_checks(account, names, secret=secret, own_network=own_network)),
         ("Airflow", lambda: airflow_checks(account, names)),

@@ -24,6 +24,8 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import Envelope
 from moto.server import ThreadedMotoServer
 
+from local.cloud.ports import free_port
+
 REGION = "us-east-1"
 TOPIC = "sf-user-pipeline-alerts"
 #: What is in the Connections and must never be told.
@@ -182,7 +184,7 @@ def mail_connection(port: int) -> str:
 def running_receivers() -> Iterator[Receivers]:
     """Start all three; they end with the context."""
     mailbox = _Mailbox()
-    mail = Controller(mailbox, hostname="127.0.0.1", port=_free_port())
+    mail = Controller(mailbox, hostname="127.0.0.1", port=free_port())
     moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     mail.start()
     moto.start()
@@ -207,13 +209,6 @@ def running_receivers() -> Iterator[Receivers]:
     finally:
         moto.stop()
         mail.stop()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 @pytest.fixture(scope="session")

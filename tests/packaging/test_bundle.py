@@ -161,7 +161,10 @@ def test_the_pins_are_those_of_mwaas_image(airflow: str) -> None:
         image |= pins(GROUNDTRUTH / f"{kind}_constraints-{airflow}.txt")
     ours = pins(PROJECT / "deploy" / "mwaa" / f"constraints-{airflow}.txt")
     assert {name: ours[name] for name in ours if name in image} == {name: image[name] for name in ours if name in image}
-    airflow_itself = {"apache-airflow-core", "apache-airflow-task-sdk"}  # which a constraint file of Airflow never lists
+    airflow_itself = {
+        "apache-airflow-core",
+        "apache-airflow-task-sdk",
+    }  # which a constraint file of Airflow never lists
     assert sorted(set(ours) - set(image) - airflow_itself) == ["astronomer-cosmos", "pyiceberg-core"]
 
 
