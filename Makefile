@@ -161,6 +161,11 @@ compare-engines: $(READY) $(MANIFEST) ## the dimension after a scenario on DuckD
 faults: $(READY) ## every way in which Salesforce can fail, against what a calm run leaves (ONLY=text for some)
 	@$(BIN)/python -m local.faults $(if $(ONLY),--only "$$ONLY")
 
+# make bench ONLY=upsert; make bench ARGS=--resume; `.venv/bin/python -m bench --help` has the rest.
+.PHONY: bench
+bench: $(READY) $(MANIFEST) ## measure against what people use instead, write docs/benchmarks.md (QUICK=1, ONLY=suite)
+	@$(BIN)/python -m bench $(if $(call yes,$(QUICK)),--quick) $(if $(ONLY),--only "$$ONLY") $(ARGS)
+
 .PHONY: lint
 lint: $(READY) $(MANIFEST) ## ruff, mypy, sqlfluff, yamllint, cfn-lint, checkov
 	$(BIN)/ruff check .

@@ -10,11 +10,12 @@ import pytest
 
 PROJECT = Path(__file__).resolve().parent.parent
 FORBIDDEN = {
-    "include": {"airflow", "cosmos", "salesforce_history", "local", "dags", "plugins", "tests", "duckdb"},
-    "plugins": {"local", "dags", "tests", "duckdb", "dbt"},
+    "bench": {"dags", "tests", "deploy"},
+    "include": {"airflow", "cosmos", "salesforce_history", "local", "dags", "plugins", "tests", "duckdb", "bench"},
+    "plugins": {"local", "bench", "dags", "tests", "duckdb", "dbt"},
     "dags": {"local", "include", "tests", "airflow", "cosmos"},
     "deploy": {"airflow", "cosmos", "salesforce_history", "local", "dags", "plugins", "tests", "duckdb"},
-    "local": {"dags", "tests"},
+    "local": {"dags", "tests", "bench"},
 }
 
 

@@ -1,0 +1,168 @@
+"""One measurement: a function in a process of its own, its CPU time, wall time and peak memory.
+
+What a subject prepares before it starts its clock is not counted, except that memory which it still holds is: a peak is
+the process's own. The peak starts anew when the clock starts (Linux, /proc/self/clear_refs).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import psutil
+from pydantic import BaseModel, ConfigDict
+
+#: Seconds between two looks at a process's memory.
+_LOOK_SECONDS = 0.1
+_MEGABYTE = 1024 * 1024
+
+Outcome = Literal["done", "too much memory", "too long", "failed"]
+
+
+class Sample(BaseModel):
+    """What one run of a subject took.
+
+    :param outcome: whether it ended by itself; if not, nothing but this counts.
+    :param cpu: seconds of CPU, user and system, children included, between start and stop of the clock.
+    :param wall: seconds.
+    :param peak_mb: most memory that the process held at once (MB of resident set), since the clock was started.
+    :param facts: what the subject says about its work: rows written, bytes, seconds of a part.
+    :param problem: the end of what a failed subject printed.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    outcome: Outcome = "done"
+    cpu: float = 0.0
+    wall: float = 0.0
+    peak_mb: float = 0.0
+    facts: dict[str, float | str] = {}
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A function that is measured: it gets a `Clock` and the options, and returns facts.
+
+    :param function: `module:name`.
+    :param options: its keyword arguments; they must be JSON.
+    """
+
+    function: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Clock:
+    """Counts what happens inside `running()`; several times add up."""
+
+    def __init__(self) -> None:
+        self.cpu = self.wall = 0.0
+        self.peak_mb = 0.0
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        """Count what happens inside."""
+        with contextlib.suppress(OSError):
+            Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+        cpu, wall = _cpu(), time.perf_counter()
+        try:
+            yield
+        finally:
+            self.wall += time.perf_counter() - wall
+            self.cpu += _cpu() - cpu
+            self.peak_mb = max(self.peak_mb, _peak_mb())
+
+
+def measure(subject: Subject, *, most_mb: float, most_seconds: float, folder: Path) -> Sample:
+    """Run a subject in a fresh process.
+
+    :param subject: what to run.
+    :param most_mb: resident memory (MB, the process and its children) at which it is stopped.
+    :param most_seconds: wall time at which it is stopped, preparation included.
+    :param folder: working directory; the process may write there.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        answer, output = Path(scratch) / "answer.json", Path(scratch) / "output.txt"
+        task = json.dumps({"function": subject.function, "options": dict(subject.options), "answer": str(answer)})
+        with output.open("wb") as sink:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "bench.measure", task],
+                stdout=sink,
+                stderr=subprocess.STDOUT,
+                cwd=folder,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+            )
+        outcome = _watch(process, most_mb=most_mb, most_seconds=most_seconds)
+        if outcome != "done":
+            return Sample(outcome=outcome)
+        if process.returncode or not answer.exists():
+            return Sample(outcome="failed", problem=output.read_text(encoding="utf-8", errors="replace")[-4000:])
+        return Sample.model_validate_json(answer.read_text(encoding="utf-8"))
+
+
+def _watch(process: subprocess.Popen[bytes], *, most_mb: float, most_seconds: float) -> Outcome:
+    begun = time.monotonic()
+    while True:
+        try:
+            process.wait(_LOOK_SECONDS)
+            return "done"
+        except subprocess.TimeoutExpired:
+            too_long = time.monotonic() - begun > most_seconds
+            if too_long or _resident_mb(process.pid) > most_mb:
+                _end(process)
+                return "too long" if too_long else "too much memory"
+
+
+def _resident_mb(pid: int) -> float:
+    total = 0
+    with contextlib.suppress(psutil.Error):
+        for one in (found := psutil.Process(pid), *found.children(recursive=True)):
+            with contextlib.suppress(psutil.Error):
+                total += one.memory_info().rss
+    return total / _MEGABYTE
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(psutil.Error):
+        for one in psutil.Process(process.pid).children(recursive=True):
+            one.kill()
+    process.kill()
+    process.wait()
+
+
+def _cpu() -> float:
+    own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
+
+
+def _peak_mb() -> float:
+    """The process's own peak, or that of its greatest child that has ended. Not getrusage's for itself: it keeps the
+    parent's peak through fork and exec."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def _run(task: Mapping[str, Any]) -> None:
+    module, _, name = task["function"].partition(":")
+    clock = Clock()
+    facts = getattr(importlib.import_module(module), name)(clock, **task["options"]) or {}
+    sample = Sample(cpu=clock.cpu, wall=clock.wall, peak_mb=clock.peak_mb, facts=facts)
+    Path(task["answer"]).write_text(sample.model_dump_json(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    _run(json.loads(sys.argv[1]))
