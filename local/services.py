@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -29,11 +30,12 @@ _CLOCK_STEP = 5.0
 _STOP_WITHIN = 30.0
 
 
-def up(home: AirflowHome, *, port: int, within: float = 180.0) -> int:
+def up(home: AirflowHome, *, port: int, within: float = 180.0, supervise_with: Sequence[str] = ()) -> int:
     """Start the services in the background and wait until Airflow answers.
 
     :param port: port of Airflow's UI on loopback.
     :param within: seconds to wait.
+    :param supervise_with: command that calls `supervise`; default: this module's own.
     :return: 0; 1 where they did not start; 2 where something else uses the lake or the port.
     """
     running = _state(home)
@@ -46,8 +48,9 @@ def up(home: AirflowHome, *, port: int, within: float = 180.0) -> int:
     home.logs.mkdir(parents=True, exist_ok=True)
     log = home.logs / "up.log"
     with log.open("w") as sink:
+        own = [sys.executable, "-m", "local.services", "supervise", "--root", str(home.root), "--port", str(port)]
         supervisor = subprocess.Popen(
-            [sys.executable, "-m", "local.services", "supervise", "--root", str(home.root), "--port", str(port)],
+            list(supervise_with) or own,
             stdout=sink,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
@@ -115,8 +118,7 @@ def supervise(home: AirflowHome, *, port: int) -> int:
         home.prepare(variables, fresh=False)
         environment = {**os.environ, **variables, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
         parts = [
-            subprocess.Popen([sys.executable, "-m", "airflow", *part], env=environment, cwd=home.project)
-            for part in _parts(port)
+            subprocess.Popen([sys.executable, "-m", *part], env=environment, cwd=home.project) for part in _parts(port)
         ]
         _state_file(home).write_text(json.dumps({"pid": os.getpid(), "port": port}), encoding="utf-8")
         try:
@@ -136,10 +138,10 @@ def supervise(home: AirflowHome, *, port: int) -> int:
 def _parts(port: int) -> list[list[str]]:
     """Airflow's processes. Not `airflow standalone`: its log servers would listen on every interface."""
     return [
-        ["api-server", "--host", "127.0.0.1", "--port", str(port)],
-        ["scheduler", "--skip-serve-logs"],
-        ["dag-processor"],
-        ["triggerer", "--skip-serve-logs"],
+        ["airflow", "api-server", "--host", "127.0.0.1", "--port", str(port)],
+        ["local.preloaded", "scheduler", "--skip-serve-logs"],
+        ["local.preloaded", "dag-processor"],
+        ["airflow", "triggerer", "--skip-serve-logs"],
     ]
 
 

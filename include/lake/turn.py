@@ -3,7 +3,7 @@
 The turn is a property of the ledger, set and cleared by commits that fail if it has moved. A run that ended without
 giving it back has lost it: whoever wants it next asks whether that run still goes on.
 
-The holder is a run of the object's own DAG, told by its id, or a run of the upkeep, which has its DAG's name before it.
+holder.py says as whom a run holds it.
 """
 
 from __future__ import annotations
@@ -20,27 +20,7 @@ from include.lake.one_commit import commit_once
 log = logging.getLogger(__name__)
 
 TURN = "sf-history.turn"
-#: The DAG that keeps the tables small; its runs hold a turn as well.
-UPKEEP_DAG = "lakehouse_maintenance"
 _NOBODY = ""
-
-
-def upkeep_holder(run_id: str) -> str:
-    """As whom a run of the upkeep takes turns.
-
-    :param run_id: Airflow's run id.
-    """
-    return f"{UPKEEP_DAG}/{run_id}"
-
-
-def run_of_holder(holder: str, *, dag_id: str) -> tuple[str, str]:
-    """DAG and run that hold a turn.
-
-    :param holder: what the turn says.
-    :param dag_id: the object's own DAG.
-    """
-    prefix = f"{UPKEEP_DAG}/"
-    return (UPKEEP_DAG, holder.removeprefix(prefix)) if holder.startswith(prefix) else (dag_id, holder)
 
 
 @again_on_conflict

@@ -16,9 +16,7 @@ from include.config.operating import TableUpkeep, Upkeep
 from include.lake.data_files import FILE_BYTES, LARGE_FILE_BYTES
 from include.lake.names import RawTables
 from include.lake.watermark import LakeState
-
-#: The tables of an object, as its file calls them.
-OBJECT_TABLES = ("mirror", "changes", "quarantine", "ledger", "dimension", "snapshot")
+from include.upkeep.places import OBJECT_TABLES
 
 
 @dataclass(frozen=True, kw_only=True)

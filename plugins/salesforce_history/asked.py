@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from include.alerts.wording import one_line, without_ids
-from include.lake.turn import UPKEEP_DAG
+from include.lake.holder import UPKEEP_DAG
 
 BACKFILL = "backfill"
 

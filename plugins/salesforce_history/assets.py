@@ -14,16 +14,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from airflow.sdk import Asset, AssetAlias, BaseOperator, Context
 
 from include.config.environment import Environment
 from include.config.object_file import ObjectFile
-from include.flow import Flow
-from include.lake.data_changes import changed_since
 from include.lake.names import RawTables
 from include.staging.manifest import ReplayManifest, UpsertManifest, ValidationManifest
+
+if TYPE_CHECKING:
+    from include.flow import Flow
 
 log = logging.getLogger(__name__)
 
@@ -150,6 +151,8 @@ def _announce(
 
     :return: the snapshots that were announced, by the asset's name.
     """
+    from include.lake.data_changes import changed_since
+
     announced = {}
     for asset in assets:
         current = changed_since(flow.catalog, asset.name, _announced_last(context, asset))

@@ -14,7 +14,6 @@ from urllib.parse import urlsplit
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 from asgiref.sync import sync_to_async
-from botocore.exceptions import BotoCoreError, ClientError
 
 #: Seconds that one question to SQS waits for a message; SQS allows 20. A triggerer that stops waits as long.
 WAIT = 5
@@ -82,7 +81,7 @@ class ChangeQueueTrigger(BaseEventTrigger):
                     len(told),
                     PATIENCE,
                 )
-            except (BotoCoreError, ClientError) as problem:
+            except _aws_problems() as problem:
                 self.log.warning(
                     "SQS queue %s cannot be read: %s. Pipelines run by their schedule meanwhile. Check "
                     "SF_HISTORY_CHANGE_QUEUE_URL, and that the triggerer may do sqs:ReceiveMessage and "
@@ -95,7 +94,7 @@ class ChangeQueueTrigger(BaseEventTrigger):
 
     def _client(self) -> Any:
         # Here, not above: a DAG is parsed without boto3, which would take a twentieth of the time.
-        from airflow.providers.amazon.aws.hooks.sqs import SqsHook  # noqa: PLC0415
+        from airflow.providers.amazon.aws.hooks.sqs import SqsHook
 
         host = urlsplit(self.queue_url).netloc.split(".")
         region = host[1] if host[0] == "sqs" and len(host) > 3 else None
@@ -126,7 +125,7 @@ class ChangeQueueTrigger(BaseEventTrigger):
             entries = [{"Id": str(number), "ReceiptHandle": told[message]} for number, message in enumerate(batch)]
             try:
                 answer = client.delete_message_batch(QueueUrl=self.queue_url, Entries=entries)
-            except (BotoCoreError, ClientError) as problem:
+            except _aws_problems() as problem:
                 raise _NotEmptied(str(problem)) from problem
             # SQS answers 200 though it may have refused each one of them.
             for entry in answer.get("Successful", []):
@@ -135,3 +134,9 @@ class ChangeQueueTrigger(BaseEventTrigger):
                 refusal = f"{entry.get('Code', 'no code')}: {entry.get('Message', 'no reason given')}"
         if refusal:
             raise _NotEmptied(refusal)
+
+
+def _aws_problems() -> tuple[type[Exception], ...]:
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    return BotoCoreError, ClientError

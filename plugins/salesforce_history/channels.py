@@ -12,6 +12,7 @@ import json
 import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib import import_module
 from typing import Any
 
 from airflow.sdk import BaseHook
@@ -48,6 +49,8 @@ def send(alert: Alert, routes: Sequence[Route]) -> tuple[list[Channel], dict[str
     failed: dict[str, str] = {}
     for route in routes:
         try:
+            # Before its time begins to count: on a busy machine, boto3 alone takes seconds to import.
+            import_module(_NOTIFIERS[route.channel])
             within(SECONDS, lambda route=route: _SENDERS[route.channel](alert, route), called=f"alert-{route.channel}")  # type: ignore[misc]
         except Exception as problem:  # noqa: BLE001 - whatever it is, the other channels go on
             failed[route.channel] = _reason(problem, route)
@@ -58,7 +61,7 @@ def send(alert: Alert, routes: Sequence[Route]) -> tuple[list[Channel], dict[str
 
 
 def _by_sns(alert: Alert, route: Route) -> None:
-    from airflow.providers.amazon.aws.notifications.sns import SnsNotifier  # noqa: PLC0415
+    from airflow.providers.amazon.aws.notifications.sns import SnsNotifier
 
     (topic,) = route.to
     SnsNotifier(
@@ -72,7 +75,7 @@ def _by_sns(alert: Alert, route: Route) -> None:
 
 
 def _by_slack(alert: Alert, route: Route) -> None:
-    from airflow.providers.slack.notifications.slack_webhook import SlackWebhookNotifier  # noqa: PLC0415
+    from airflow.providers.slack.notifications.slack_webhook import SlackWebhookNotifier
 
     text = f"{alert.subject}\n{alert.text}"
     if len(text) > _SLACK_CHARACTERS:
@@ -85,7 +88,7 @@ def _by_slack(alert: Alert, route: Route) -> None:
 
 
 def _by_email(alert: Alert, route: Route) -> None:
-    from airflow.providers.smtp.notifications.smtp import SmtpNotifier  # noqa: PLC0415
+    from airflow.providers.smtp.notifications.smtp import SmtpNotifier
 
     body = "".join(f"<p>{_linked(line)}</p>\n" for line in alert.text.splitlines() if line)
     SmtpNotifier(
@@ -97,6 +100,11 @@ def _by_email(alert: Alert, route: Route) -> None:
     ).notify({})
 
 
+_NOTIFIERS: Mapping[Channel, str] = {
+    "sns": "airflow.providers.amazon.aws.notifications.sns",
+    "slack": "airflow.providers.slack.notifications.slack_webhook",
+    "email": "airflow.providers.smtp.notifications.smtp",
+}
 _SENDERS: Mapping[Channel, Callable[[Alert, Route], None]] = {"sns": _by_sns, "slack": _by_slack, "email": _by_email}
 
 

@@ -18,8 +18,8 @@ from cosmos.operators.local import DbtBuildLocalOperator
 
 from include.config.environment import Environment
 from include.config.object_file import ObjectFile
+from salesforce_history.callbacks import tell_of_warnings
 from salesforce_history.dbt_results import keep_dbt_results
-from salesforce_history.notices import tell_of_warnings
 from salesforce_history.noting import note_failure
 
 PROFILE = "sf_history"
@@ -54,13 +54,7 @@ def dbt_task_group(object_file: ObjectFile, environment: Environment, *, group_i
     watcher = environment.dbt_execution == "watcher"
     return DbtTaskGroup(
         group_id=group_id,
-        project_config=ProjectConfig(
-            dbt_project_path=environment.dbt_project,
-            manifest_path=manifest_path(environment),
-            project_name="sf_history",
-            env_vars=_variables(environment),
-            install_dbt_deps=False,
-        ),
+        project_config=_project(environment),
         profile_config=_profile(environment),
         execution_config=ExecutionConfig(
             execution_mode=ExecutionMode.WATCHER if watcher else ExecutionMode.LOCAL,
@@ -140,6 +134,19 @@ def failed_for_good(states: Mapping[str, str | None], *, dbt_group: str, rebuild
     if states.get(rebuild) != "success":
         return failed
     return [task for task in failed if not (task.startswith(f"{dbt_group}.") and can_be_rebuilt(task))]
+
+
+def _project(environment: Environment) -> ProjectConfig:
+    project = ProjectConfig(
+        dbt_project_path=environment.dbt_project,
+        project_name="sf_history",
+        env_vars=_variables(environment),
+        install_dbt_deps=False,
+    )
+    # Given to it at once, Cosmos makes an ObjectStoragePath of it, and opening one imports every provider's file system
+    # (boto3 for S3's) and every plugin (FastAPI for Cosmos's own): 1.1 s of each parse, and every task parses its DAG.
+    project.manifest_path = manifest_path(environment)
+    return project
 
 
 def _variables(environment: Environment) -> dict[str, str]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from include.config.environment import Environment
-from include.lake.table_sizes import TableSize
+
+if TYPE_CHECKING:
+    from include.lake.table_sizes import TableSize
 
 log = logging.getLogger(__name__)
 
@@ -69,8 +71,8 @@ def emit(environment: Environment, data: Sequence[Mapping[str, Any]]) -> bool:
     if not environment.metrics_namespace or not data:
         return False
     # Not at the top: whoever parses DAGs, or has no CloudWatch, need not wait for boto3.
-    from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook  # noqa: PLC0415
-    from botocore.config import Config  # noqa: PLC0415
+    from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
+    from botocore.config import Config
 
     patience = Config(
         connect_timeout=_CONNECT_SECONDS,

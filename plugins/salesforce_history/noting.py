@@ -12,7 +12,6 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from include.alerts.problem import Problem, problem_of
 from include.config.environment import current_environment
-from salesforce_history.connections import salesforce_secrets
 
 log = logging.getLogger(__name__)
 
@@ -82,6 +81,8 @@ def noted_here(dag_id: str, run_id: str) -> dict[str, Problem]:
 
 
 def _secrets() -> list[str | None]:
+    from salesforce_history.connections import salesforce_secrets
+
     environment = current_environment()
     found: list[str | None] = list(salesforce_secrets(environment))
     try:

@@ -1,10 +1,12 @@
-"""The pipeline's own operators. Each is a thin shell: read what XCom says, call `include`, return a manifest."""
+"""The pipeline's own operators. Each is a thin shell: read what XCom says, call `include`, return a manifest.
+
+What only the work needs is imported by it: every task parses its DAG, and most of them never touch the lake."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 from airflow.sdk import BaseOperator, Context
@@ -12,16 +14,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from include.config.environment import Environment, current_environment
 from include.config.object_file import ObjectFile
-from include.flow import Flow
-from include.lake.absence import SuspiciousRead
 from include.lake.denied import denial
-from include.lake.existence import NamespaceUnfit
-from include.lake.expiry import HistoryHeld
-from include.lake.layout import LayoutTooNew
-from include.lake.schema_growth import IncompatibleColumn
-from include.lake.watermark import ForeignOrg
-from include.quality.validation import TooManyRejects
-from include.salesforce.client import SalesforceClient
 from include.salesforce.errors import (
     ApiLimitReached,
     ApiReserveReached,
@@ -32,15 +25,17 @@ from include.salesforce.errors import (
     SalesforceProblem,
     SourceUnavailable,
 )
-from include.salesforce.window import RunRequest, WindowRefused
+from include.salesforce.window import RunRequest
 from include.staging.manifest import ExtractionManifest, ReadPlan, ValidationManifest
 from salesforce_history.assets import announce_rejected, announce_upsert
-from salesforce_history.connections import lake_catalog, salesforce_client
-from salesforce_history.notices import tell_of_drift
 from salesforce_history.noting import noting_problems
-from salesforce_history.params import ParamRefused, flag, ids_to_erase, moment, refuse_misspelt
+from salesforce_history.params import flag, ids_to_erase, moment, refuse_misspelt
 from salesforce_history.sql_engines import sql_engine
 from salesforce_history.timing import timed
+
+if TYPE_CHECKING:
+    from include.flow import Flow
+    from include.salesforce.client import SalesforceClient
 
 #: XCom key of upsert_raw: the `ReplayManifest`, if the run was asked to replay the quarantine.
 REPLAY = "quarantine_replay"
@@ -55,19 +50,6 @@ WAITS_SINCE = "waits_for_quota_since"
 PASSES_BY_ITSELF = (SourceUnavailable, BulkJobFailed, IncompleteRead, QueryTooSlow, QueryCursorLost)
 #: Problems that the passing of time solves, if nobody hammers meanwhile: the task is deferred.
 WAITS_FOR_QUOTA = (ApiReserveReached, ApiLimitReached)
-#: Problems that stay until a person has done something: retrying would only delay the alert.
-NEEDS_A_PERSON = (
-    SalesforceProblem,
-    WindowRefused,
-    ParamRefused,
-    TooManyRejects,
-    SuspiciousRead,
-    ForeignOrg,
-    HistoryHeld,
-    IncompatibleColumn,
-    LayoutTooNew,
-    NamespaceUnfit,
-)
 
 
 class ObjectOperator(BaseOperator):
@@ -103,7 +85,7 @@ class ObjectOperator(BaseOperator):
 
         :param task_instance: the task's.
         """
-        from salesforce_history.lineage import lineage_of  # noqa: PLC0415 - its imports are not for everybody
+        from salesforce_history.lineage import lineage_of
 
         return lineage_of(self.done, open_flow=self.flow)
 
@@ -116,10 +98,12 @@ class ObjectOperator(BaseOperator):
                 self._wait_for_quota(context, problem)
             except PASSES_BY_ITSELF:
                 raise
-            except NEEDS_A_PERSON as problem:
-                self.log.error("%s", problem)
-                raise AirflowFailException(str(problem)) from problem
             except Exception as problem:
+                from salesforce_history.problems import NEEDS_A_PERSON
+
+                if isinstance(problem, NEEDS_A_PERSON):
+                    self.log.error("%s", problem)
+                    raise AirflowFailException(str(problem)) from problem
                 if (refused := denial(problem)) is None:
                     raise
                 refused.__cause__ = problem
@@ -145,6 +129,9 @@ class ObjectOperator(BaseOperator):
 
     def flow(self) -> Flow:
         """The steps for this object, over the environment's lake."""
+        from include.flow import Flow
+        from salesforce_history.connections import lake_catalog
+
         environment = current_environment()
         catalog = lake_catalog(environment.iceberg_conn_id)
         return Flow(
@@ -166,6 +153,8 @@ class CheckSourceOperator(ObjectOperator):
     """
 
     def work(self, context: Context) -> dict[str, Any]:
+        from salesforce_history.notices import tell_of_drift
+
         flow = self.flow()
         refuse_misspelt(context["dag_run"].conf or {})
         ids_to_erase(context["params"])
@@ -206,6 +195,8 @@ class ValidateOperator(ObjectOperator):
         self.extraction = extraction
 
     def work(self, context: Context) -> dict[str, Any]:
+        from include.quality.validation import TooManyRejects
+
         flow = self.flow()
         try:
             manifest = flow.validate(ExtractionManifest.model_validate(self.extraction))
@@ -248,6 +239,8 @@ class IcebergUpsertOperator(ObjectOperator):
 
 
 def _reserved_client(environment: Environment) -> SalesforceClient:
+    from salesforce_history.connections import salesforce_client
+
     return salesforce_client(environment, max_api_usage_percentage=environment.max_api_usage_percentage)
 
 

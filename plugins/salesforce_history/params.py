@@ -10,8 +10,6 @@ from typing import Any
 
 from airflow.sdk import Param
 
-from include.lake.erased import InvalidIds, canonical_ids
-
 
 def pipeline_params() -> dict[str, Param]:
     """Params of every pipeline; each explains itself on the trigger form."""
@@ -107,6 +105,8 @@ def ids_to_erase(params: Mapping[str, Any]) -> tuple[str, ...]:
     :param params: the run's Params.
     :raises ParamRefused: if one is no Id. It is told by its place, because a task's log is kept for long.
     """
+    from include.lake.erased import InvalidIds, canonical_ids
+
     given = params.get("erase") or []
     if not isinstance(given, list | tuple):
         raise ParamRefused(f"Param erase is a {type(given).__name__}; give a list of Ids, one a line")

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from airflow.sdk import DAG, TriggerRule
+from airflow.sdk import DAG, TriggerRule, get_parsing_context
 
 from include.alerts.routing import check_routes
 from include.config.environment import Environment, current_environment
 from include.config.object_file import ObjectFile, read_object_files
 from include.staging.lifetime import LONGEST_RUN
 from salesforce_history.assets import ObjectAssets
+from salesforce_history.callbacks import tell_of_failure, tell_of_recovery
 from salesforce_history.dag_defaults import FIRST_INTERVAL, task_defaults
 from salesforce_history.dbt_group import RebuildHistoryOperator, dbt_task_group
 from salesforce_history.deadlines import PipelineDag, add_deadlines
-from salesforce_history.failure import tell_of_failure, tell_of_recovery
 from salesforce_history.operators import CheckSourceOperator, ExtractOperator, IcebergUpsertOperator, ValidateOperator
 from salesforce_history.params import pipeline_params
 from salesforce_history.publish import PublishMetricsOperator
@@ -21,12 +21,17 @@ from salesforce_history.turn import TakeTurnOperator
 
 
 def build_pipelines() -> dict[str, DAG]:
-    """The DAG of every object file, by DAG id.
+    """The DAG of every object file, by DAG id; in a task, its own.
 
     :raises ObjectFileError: if an object file is wrong: it shows in Airflow as an import error that says what to fix.
     """
-    environment = current_environment()
-    dags = (build_pipeline(object_file, environment) for object_file in read_object_files().values())
+    environment, asked_for = current_environment(), get_parsing_context().dag_id
+    dags = (
+        build_pipeline(object_file, environment)
+        for object_file in read_object_files().values()
+        # A task parses the file for its own DAG; the others would be drawn for nothing, however many objects there are.
+        if asked_for in (None, object_file.dag_id)
+    )
     return {dag.dag_id: dag for dag in dags}
 
 

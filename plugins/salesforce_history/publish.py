@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowFailException
 
 from include.alerts.anomaly import as_column, find_anomalies
-from include.flow import Flow
-from include.lake.run_log import read_run, read_runs, record_run
-from include.lake.table_sizes import TableSize, measure_tables, record_sizes
-from include.lake.turn import give_back_turn, who_has_the_turn
-from salesforce_history.anomalies import tell_of_anomalies
 from salesforce_history.assets import announce_published
 from salesforce_history.dbt_group import failed_for_good
 from salesforce_history.metrics import emit, metric_data
-from salesforce_history.notices import tell_of_run_warnings
 from salesforce_history.operators import ObjectOperator
 from salesforce_history.run_row import RunRow, Tasks
+
+if TYPE_CHECKING:
+    from include.flow import Flow
+    from include.lake.table_sizes import TableSize
 
 
 class HistoryNotPublished(AirflowFailException):
@@ -64,6 +62,8 @@ class PublishMetricsOperator(ObjectOperator):
         )
 
     def work(self, context: Context) -> dict[str, Any]:
+        from include.lake.turn import give_back_turn
+
         flow = self.flow()
         try:
             return self._publish(context, flow)
@@ -101,6 +101,10 @@ class PublishMetricsOperator(ObjectOperator):
         failed: list[str],
     ) -> dict[str, Any]:
         """Put the run on record, and its numbers where people look. Only the record itself may fail the task."""
+        from include.lake.run_log import read_runs, record_run
+        from salesforce_history.anomalies import tell_of_anomalies
+        from salesforce_history.notices import tell_of_run_warnings
+
         namespace, name = flow.environment.operations_namespace, self.object_file.object
         others = read_runs(flow.catalog, namespace, object_name=name).to_pylist()
         earlier = [one for one in others if one["run_id"] != context["run_id"]]
@@ -122,6 +126,8 @@ class PublishMetricsOperator(ObjectOperator):
         return row
 
     def _measure(self, flow: Flow, run_id: str) -> list[TableSize]:
+        from include.lake.table_sizes import measure_tables, record_sizes
+
         namespace = flow.environment.operations_namespace
         try:
             sizes = measure_tables(flow.catalog, flow.tables, operations_namespace=namespace)
@@ -141,6 +147,9 @@ class PublishMetricsOperator(ObjectOperator):
     def _published_before(self, context: Context, flow: Flow) -> dict[str, Any] | None:
         """The row of a run that has ended and was cleared since: others have had their turn, so counting again would
         tell what they did. None for a run that has its turn."""
+        from include.lake.run_log import read_run
+        from include.lake.turn import who_has_the_turn
+
         run_id, namespace = context["run_id"], flow.environment.operations_namespace
         if who_has_the_turn(flow.catalog, flow.tables) == run_id:
             return None

@@ -10,7 +10,7 @@ from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 from asgiref.sync import sync_to_async
 
-from include.lake.turn import run_of_holder
+from include.lake.holder import run_of_holder
 
 #: States of a run that holds its turn. One that was cleared and is queued waits for whoever runs, not the other way.
 GOES_ON = ["running"]

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Context
 
 from include.alerts.wording import one_line, without_ids
-from include.flow import Flow
-from include.lake.version_counts import count_versions
 from include.quality.dbt_tests import COULD_NOT_RUN, DbtResults
 from include.quality.score import quality_score, success_rate
 from include.staging.manifest import ExtractionManifest, ReadPlan, UpsertManifest, ValidationManifest
@@ -19,6 +17,9 @@ from salesforce_history.dbt_results import dbt_results_of_run
 from salesforce_history.noting import PROBLEM
 from salesforce_history.operators import JUDGED, WAITS_SINCE
 from salesforce_history.timing import WORKED
+
+if TYPE_CHECKING:
+    from include.flow import Flow
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,6 +148,8 @@ class RunRow:
         }
 
     def _versions(self) -> dict[str, Any]:
+        from include.lake.version_counts import count_versions
+
         counts = count_versions(self.flow.catalog, self.flow.tables.dimension, before=self._pull(self.tasks.turn))
         return {
             "versions_opened": counts.opened,

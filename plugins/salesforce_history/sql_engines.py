@@ -148,7 +148,7 @@ class Trino:
 
 def _athena_hook() -> type[AthenaHook]:
     # Not at the top: operators import this module, and neither parsing nor a task that asks no engine is to load boto3.
-    from airflow.providers.amazon.aws.hooks.athena import AthenaHook  # noqa: PLC0415
+    from airflow.providers.amazon.aws.hooks.athena import AthenaHook
 
     return AthenaHook
 

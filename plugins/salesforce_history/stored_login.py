@@ -107,9 +107,9 @@ def _connection(conn_id: str, login: StoredLogin) -> Connection:
 
 def _secret_text(environment: Environment) -> str:
     # Not at the top: whoever parses DAGs, or logs in by a connection, need not wait for boto3.
-    from airflow.providers.amazon.aws.hooks.secrets_manager import SecretsManagerHook  # noqa: PLC0415
-    from botocore.config import Config  # noqa: PLC0415
-    from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError  # noqa: PLC0415
+    from airflow.providers.amazon.aws.hooks.secrets_manager import SecretsManagerHook
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
 
     patience = Config(
         connect_timeout=_CONNECT_SECONDS,

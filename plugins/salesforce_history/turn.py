@@ -10,8 +10,7 @@ from functools import partial
 
 from airflow.sdk import Context
 
-from include.lake.turn import UPKEEP_DAG, run_of_holder, take_turn
-from include.lake.version_counts import current_snapshot_id
+from include.lake.holder import UPKEEP_DAG, run_of_holder
 from salesforce_history.operators import ObjectOperator
 from salesforce_history.params import ids_to_erase
 from salesforce_history.run_ended import GIVE_BACK, RunEndedTrigger, holder_goes_on
@@ -24,6 +23,9 @@ class TakeTurnOperator(ObjectOperator):
     """
 
     def work(self, context: Context) -> int | None:
+        from include.lake.turn import take_turn
+        from include.lake.version_counts import current_snapshot_id
+
         flow, run_id = self.flow(), context["run_id"]
         holder = take_turn(flow.catalog, flow.tables, run_id=run_id, goes_on=partial(holder_goes_on, self.dag_id))
         if holder is not None:

@@ -8,23 +8,18 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import DAG, BaseOperator, Context, CronTriggerTimetable, TaskGroup
 from airflow.sdk.exceptions import AirflowSkipException
 
 from include.config.environment import Environment, current_environment
 from include.config.object_file import ObjectFile, read_object_files
-from include.flow import Flow
-from include.lake.turn import UPKEEP_DAG, give_back_turn, run_of_holder, take_turn, upkeep_holder, who_has_the_turn
+from include.lake.holder import UPKEEP_DAG, run_of_holder, upkeep_holder
 from include.staging.lifetime import LONGEST_RUN
-from include.upkeep.staged import expire_query_results, expire_staged
-from include.upkeep.tables import OBJECT_TABLES, KeptTable, object_tables, operations_tables
-from include.upkeep.upkeep_log import record_upkeep
-from salesforce_history.connections import lake_catalog
+from include.upkeep.places import OBJECT_TABLES
+from salesforce_history.callbacks import tell_of_failure, tell_of_recovery
 from salesforce_history.dag_defaults import FIRST_INTERVAL, task_defaults
-from salesforce_history.engines import keep_table
-from salesforce_history.failure import tell_of_failure, tell_of_recovery
 from salesforce_history.operators import ObjectOperator
 from salesforce_history.run_ended import GIVE_BACK, RunEndedTrigger, goes_on, holder_goes_on
 from salesforce_history.upkeep_request import (
@@ -35,6 +30,10 @@ from salesforce_history.upkeep_request import (
     upkeep_params,
     upkeep_request,
 )
+
+if TYPE_CHECKING:
+    from include.flow import Flow
+    from include.upkeep.tables import KeptTable
 
 #: How long an upkeep waits for a moment at which no run of the object is going on.
 _PATIENCE = timedelta(hours=2)
@@ -62,6 +61,8 @@ class UpkeepOperator(ObjectOperator):
         planned again. But not for ever: where runs follow each other without a gap, the turn alone is waited for, which
         is what keeps dbt and the upkeep apart.
         """
+        from include.lake.turn import take_turn, who_has_the_turn
+
         holder, dag_id = upkeep_holder(context["run_id"]), self.object_file.dag_id
         if who_has_the_turn(flow.catalog, flow.tables) == holder:
             return
@@ -102,6 +103,8 @@ class KeepTableOperator(UpkeepOperator):
         self.place = place
 
     def work(self, context: Context) -> dict[str, Any]:
+        from include.upkeep.tables import object_tables
+
         request, flow = self.request(context, self.place), self.flow()
         if not request.dry_run:
             self.hold_turn(context, flow)  # once more: the task may have been cleared
@@ -116,6 +119,8 @@ class ExpireStagedOperator(UpkeepOperator):
     """Remove the files that runs have staged long ago. Returns how many runs' they were."""
 
     def work(self, context: Context) -> int:
+        from include.upkeep.staged import expire_staged
+
         request, environment = self.request(context, STAGED), current_environment()
         folders = expire_staged(
             environment.staging_uri,
@@ -132,6 +137,8 @@ class GiveBackObjectTurnOperator(ObjectOperator):
     """Give the object's turn back, whatever has become of its tables."""
 
     def work(self, context: Context) -> None:
+        from include.lake.turn import give_back_turn
+
         flow = self.flow()
         give_back_turn(flow.catalog, flow.tables, run_id=upkeep_holder(context["run_id"]))
 
@@ -144,6 +151,9 @@ class KeepOperationsOperator(BaseOperator):
 
         :return: report by table.
         """
+        from include.upkeep.tables import operations_tables
+        from salesforce_history.connections import lake_catalog
+
         request, environment = _request(context, OPERATIONS), current_environment()
         catalog = lake_catalog(environment.iceberg_conn_id)
         reports, problems = {}, {}
@@ -163,6 +173,8 @@ class ExpireQueryResultsOperator(BaseOperator):
 
     def execute(self, context: Context) -> int:
         """Remove it."""
+        from include.upkeep.staged import expire_query_results
+
         request, environment = _request(context, QUERY_RESULTS), current_environment()
         if not environment.query_results_uri:
             raise AirflowSkipException("this environment has no folder of query results")
@@ -186,6 +198,9 @@ def _request(context: Context, place: str) -> UpkeepRequest:
 def _keep(
     catalog: Any, kept: KeptTable, environment: Environment, request: UpkeepRequest, *, run_id: str
 ) -> dict[str, Any] | None:
+    from include.upkeep.upkeep_log import record_upkeep
+    from salesforce_history.engines import keep_table
+
     report = keep_table(catalog, kept, environment, now=datetime.now(UTC), dry_run=request.dry_run)
     if report is None:
         return None

@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow.sdk import Param
 
-from include.upkeep.tables import OBJECT_TABLES
+from include.upkeep.places import OBJECT_TABLES
 from salesforce_history.params import ParamRefused, flag
 
 #: What else can be asked for beside the tables of an object.

@@ -26,7 +26,7 @@ from include.lake.run_log import read_run, record_run
 from include.salesforce.errors import CredentialsRefused
 from include.staging.manifest import ReadPlan
 from local.lake.catalog import lake_folder
-from salesforce_history import alerting, channels, noting, watch
+from salesforce_history import alerting, callbacks, channels, noting, watch, watch_dag
 from salesforce_history import recovery as recovery_module
 from salesforce_history.alerting import tell
 from salesforce_history.failure import tell_of_failure, tell_of_recovery
@@ -573,14 +573,14 @@ def test_a_step_of_the_watch_that_fails_holds_up_no_other_and_fails_the_task(
     for name in steps:
         monkeypatch.setattr(watch, name, step(name))
     with pytest.raises(ConnectionError):
-        watch.WatchOperator(task_id="look").execute(world.context(world.run(1), "look"))
+        watch_dag.WatchOperator(task_id="look").execute(world.context(world.run(1), "look"))
     assert done == steps
     assert noting.noted_here(DAG_ID, "scheduled__1")["look"].error == "ConnectionError"
 
 
 def test_the_watch_tells_of_its_own_failure(world: World) -> None:
-    (dag,) = watch.build_watch().values()
-    assert dag.on_failure_callback is tell_of_watch_failure
+    (dag,) = watch_dag.build_watch().values()
+    assert dag.on_failure_callback is callbacks.tell_of_watch_failure
     _watch_fails(world, 1, before=None)
     (record,) = world.alerts()
     assert record.key == "sf_history_watch/2026-01-05"

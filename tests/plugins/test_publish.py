@@ -27,7 +27,7 @@ from include.staging.manifest import (
     ValidationManifest,
     Window,
 )
-from salesforce_history import anomalies, publish
+from salesforce_history import anomalies
 from salesforce_history.publish import HistoryNotPublished, PublishMetricsOperator
 from tests.plugins.asset_events import Events
 
@@ -306,8 +306,8 @@ def test_a_task_that_died_before_it_told_tells(lake: Lake, told: list[Alert], mo
 
     run = Run("one")
     with monkeypatch.context() as patch:
-        patch.setattr(publish, "measure_tables", die)
-        patch.setattr(publish, "give_back_turn", lambda *_, **__: None)
+        patch.setattr("include.lake.table_sizes.measure_tables", die)
+        patch.setattr("include.lake.turn.give_back_turn", lambda *_, **__: None)
         with pytest.raises(KeyboardInterrupt):
             lake.end(run)
     assert ([row["anomalies"] for row in lake.rows], told) == (["too_many_records"], [])

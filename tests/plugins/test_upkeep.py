@@ -12,7 +12,8 @@ from airflow.sdk.exceptions import TaskDeferred
 
 from include.config.environment import current_environment
 from include.config.operating import TableUpkeep
-from include.lake.turn import give_back_turn, run_of_holder, take_turn, upkeep_holder, who_has_the_turn
+from include.lake.holder import run_of_holder, upkeep_holder
+from include.lake.turn import give_back_turn, take_turn, who_has_the_turn
 from include.upkeep.statements import athena_statements, trino_statements
 from salesforce_history import run_ended
 from salesforce_history.engines import UpkeepRefused, ask_athena
