@@ -158,7 +158,7 @@ def airflow(root: Path, *, events: Path, settings: Mapping[str, str]) -> Iterato
         port = probe.getsockname()[1]
     os.environ[_SETTINGS] = json.dumps(dict(settings))
     supervise = [sys.executable, "-m", "bench.pipeline_airflow", str(root), str(port)]
-    if services.up(home, port=port, supervise_with=supervise):
+    if services.up(home, port=port, within=_PATIENCE, supervise_with=supervise):
         raise RuntimeError((home.logs / "up.log").read_text(encoding="utf-8", errors="replace")[-4000:])
     try:
         yield Airflow(home, port)

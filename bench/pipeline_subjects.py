@@ -48,13 +48,19 @@ from airflow.dag_processing.processor import DagFileParseRequest, _parse_file, _
 log = structlog.get_logger()
 _pre_import_airflow_modules(sys.argv[1], log)
 before = cpu()
+started.clear()
 request = DagFileParseRequest(file=sys.argv[1], bundle_path=sys.argv[2], bundle_name="bench", callback_requests=[])
 result = _parse_file(request, log)
 after = cpu()
 assert not result.import_errors, result.import_errors
 heavy = {"dbt", "boto3", "duckdb", "pyarrow", "pyiceberg", "simple_salesforce"} & set(sys.modules)
-print("RESULT" + json.dumps({"file_cpu": after - before, "process_cpu": after, "dags": len(result.serialized_dags),
-                             "loads": ", ".join(sorted(heavy)) or "nothing", "processes": len(started)}))
+print("RESULT" + json.dumps({
+    "file_cpu": round(after - before, 3),
+    "process_cpu": round(after, 3),
+    "dags": len(result.serialized_dags),
+    "loads": ", ".join(sorted(heavy)) or "nothing",
+    "processes": len(started),
+}))
 """
 
 
@@ -126,7 +132,7 @@ def scheduled_run(clock: Clock, *, users: int, changes: int, stock: bool, bare: 
             facts = _facts(services, run, used)
         if bare:
             facts |= _bare_builds(root, times=bare)
-    return facts
+    return {name: round(value, 2) for name, value in facts.items()}
 
 
 def _facts(services: Any, run: dict[str, Any], used: dict[str, float]) -> dict[str, Any]:
