@@ -124,7 +124,8 @@ class Airflow:
         """Seconds of CPU so far: by component, tasks on their own. The simulated org is not among them."""
         found = dict.fromkeys((*_ROLES, "tasks"), 0.0)
         for process in self.supervisor.children():
-            command = " ".join(process.cmdline())
+            # The API server calls itself api_server.
+            command = " ".join(process.cmdline()).replace("api_server", "api-server")
             role = next((role for role in _ROLES if f" {role}" in command), None)
             if role is None:
                 continue

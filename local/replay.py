@@ -121,13 +121,19 @@ def _take_over(home: AirflowHome, dags: dict[str, tuple[ObjectFile, DAG]], runs:
 def warm_up() -> None:
     """Spare every task what is the same for all of them. `dag.test` would build Airflow's execution API anew a task
     (1.5 s of CPU), and Cosmos collects garbage after each dbt call, which takes as long as there are old objects.
+    It also works lineage out from dbt's artifacts after each call, for an OpenLineage that may not be there.
     """
+    from airflow.providers.openlineage import conf as openlineage
     from airflow.sdk.execution_time import supervisor
+    from cosmos.operators.local import DbtLocalBaseOperator
 
     from local.masking import hide_what_is_masked
 
     hide_what_is_masked()
     supervisor.in_process_api_server = functools.cache(supervisor.in_process_api_server)
+    if openlineage.is_disabled():
+        # As if the package were not installed, which Cosmos puts up with.
+        DbtLocalBaseOperator._get_dbt_local_artifact_processor = staticmethod(lambda: None)
     gc.collect()
     gc.freeze()
 
