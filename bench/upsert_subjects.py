@@ -33,7 +33,7 @@ def merge(clock: Clock, **options: Any) -> Facts:
     from bench.upsert_tables import opened  # noqa: PLC0415 - nothing is loaded before the table is prepared
     from include.lake.copy_on_write import merge as merge_rows  # noqa: PLC0415
     from include.lake.data_files import SortedIds  # noqa: PLC0415
-    from include.lake.placement import Placement, locate  # noqa: PLC0415
+    from include.lake.placement import locate  # noqa: PLC0415
     from include.lake.tables import arrow_schema  # noqa: PLC0415
     from include.lake.watermark import STATE_PROPERTIES, WATERMARK, written  # noqa: PLC0415
 
@@ -45,8 +45,7 @@ def merge(clock: Clock, **options: Any) -> Facts:
             wins = _wins(rows, placement)
             if not wins.all():
                 rows = rows.filter(pa.array(wins))
-                kept = SortedIds(rows.column("id").combine_chunks())
-                placement = Placement(ids=kept, files=placement.files, file_of=placement.file_of[wins])
+                placement = placement.only(wins)
             merge_rows(
                 table, rows, placement, properties={WATERMARK: written(CHANGED)}, unmoved=STATE_PROPERTIES
             )
