@@ -7,7 +7,6 @@ must be in the table afterwards is worked out by DuckDB from the same files.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import subprocess
@@ -142,7 +141,7 @@ def content_of(files: Sequence[str], changes: Path | None = None) -> list[str]:
     :param files: Parquet files.
     :param changes: Parquet file with rows that come in the place of those with their id.
     """
-    import duckdb  # noqa: PLC0415 - not in the process that is measured before its clock has stopped
+    import duckdb
 
     with duckdb.connect(config={"threads": 2, "memory_limit": "4GB"}) as engine:
         engine.execute("set timezone = 'UTC'")
@@ -154,10 +153,9 @@ def content_of(files: Sequence[str], changes: Path | None = None) -> list[str]:
         names = sorted(row[0] for row in engine.execute("describe base").fetchall())
         listed = ", ".join(f'"{name}"' for name in names)
         found = engine.execute(
-            f"select count(*), count(distinct id), sum(hash({listed})::hugeint), bit_xor(hash({listed})) from ({rows})"  # noqa: S608
+            f"select count(*), count(distinct id), sum(hash({listed})::hugeint), bit_xor(hash({listed})) from ({rows})"
         ).fetchone()
-        assert found is not None
-        return [str(value) for value in found]
+        return [str(value) for value in found or ()]
 
 
 def object_columns(wide: bool) -> dict[str, str]:
@@ -234,7 +232,7 @@ def rows_of(numbers: np.ndarray, wide: bool, *, changed: bool) -> pa.Table:
     return pa.table(columns)
 
 
-def _values(name: str, count: int, chance: np.random.Generator) -> pa.Array:
+def _values(name: str, count: int, chance: np.random.Generator) -> pa.Array:  # noqa: PLR0911 - one a kind
     kind = name.partition("_")[0]
     if kind == "isdeleted":
         return pa.repeat(pa.scalar(False), count)
@@ -283,7 +281,7 @@ def pieces(shape: TableShape) -> Iterator[pa.Table]:
 
 def _make(found: Prepared) -> None:
     if not (found.folder / "complete.json").exists():
-        from bench.upsert_tables import make_table  # noqa: PLC0415 - it needs this module
+        from bench.upsert_tables import make_table
 
         shutil.rmtree(found.folder, ignore_errors=True)
         found.folder.mkdir(parents=True)
@@ -299,14 +297,6 @@ def _make(found: Prepared) -> None:
     files = [str(found.folder / name) for name in found.facts["files"].splitlines() if name.endswith(".parquet")]
     expected = found.changes_file.with_suffix(".json")
     expected.write_text(json.dumps(content_of(files, found.changes_file)), encoding="utf-8")
-
-
-def digest(parts: Sequence[str]) -> str:
-    """A short name for a content.
-
-    :param parts: from `content_of`.
-    """
-    return hashlib.sha256("|".join(parts).encode()).hexdigest()[:12]
 
 
 if __name__ == "__main__":

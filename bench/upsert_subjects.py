@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,6 +22,15 @@ class WrongContent(AssertionError):
     """A table does not hold what DuckDB worked out that it must hold."""
 
 
+def prepare(clock: Clock, **options: Any) -> None:  # noqa: ARG001 - every subject gets one
+    """Make the table and the changes; nothing is measured.
+
+    :param clock: does not run.
+    :param options: of `prepared`.
+    """
+    prepared(**options)
+
+
 def merge(clock: Clock, **options: Any) -> Facts:
     """This project's merge of Arrow rows: the newest wins, an equal row is left alone, one snapshot.
 
@@ -30,12 +38,12 @@ def merge(clock: Clock, **options: Any) -> Facts:
     :param options: of `prepared`.
     """
     found = prepared(**options)
-    from bench.upsert_tables import opened  # noqa: PLC0415 - nothing is loaded before the table is prepared
-    from include.lake.copy_on_write import merge as merge_rows  # noqa: PLC0415
-    from include.lake.data_files import SortedIds  # noqa: PLC0415
-    from include.lake.placement import locate  # noqa: PLC0415
-    from include.lake.tables import arrow_schema  # noqa: PLC0415
-    from include.lake.watermark import STATE_PROPERTIES, WATERMARK, written  # noqa: PLC0415
+    from bench.upsert_tables import opened
+    from include.lake.copy_on_write import merge as merge_rows
+    from include.lake.data_files import SortedIds
+    from include.lake.placement import locate
+    from include.lake.tables import arrow_schema
+    from include.lake.watermark import STATE_PROPERTIES, WATERMARK, written
 
     with opened(found) as (_, _, table):
         rows = _changes(found, arrow_schema(table))
@@ -46,9 +54,7 @@ def merge(clock: Clock, **options: Any) -> Facts:
             if not wins.all():
                 rows = rows.filter(pa.array(wins))
                 placement = placement.only(wins)
-            merge_rows(
-                table, rows, placement, properties={WATERMARK: written(CHANGED)}, unmoved=STATE_PROPERTIES
-            )
+            merge_rows(table, rows, placement, properties={WATERMARK: written(CHANGED)}, unmoved=STATE_PROPERTIES)
         return _checked(found, table)
 
 
@@ -59,8 +65,8 @@ def step(clock: Clock, **options: Any) -> Facts:
     :param options: of `prepared`.
     """
     found = prepared(**options)
-    from bench.upsert_tables import object_file_of, opened  # noqa: PLC0415 - nothing is loaded before it is prepared
-    from include.lake.upsert import upsert  # noqa: PLC0415
+    from bench.upsert_tables import object_file_of, opened
+    from include.lake.upsert import upsert
 
     with opened(found) as (catalog, environment, table), tempfile.TemporaryDirectory() as folder:
         validation = _staged(found, Path(folder) / "accepted.parquet")
@@ -80,8 +86,8 @@ def pyiceberg(clock: Clock, **options: Any) -> Facts:
     :param options: of `prepared`.
     """
     found = prepared(**options)
-    from bench.upsert_tables import opened  # noqa: PLC0415 - nothing is loaded before the table is prepared
-    from include.lake.tables import arrow_schema  # noqa: PLC0415
+    from bench.upsert_tables import opened
+    from include.lake.tables import arrow_schema
 
     with opened(found) as (_, _, table):
         rows = _changes(found, arrow_schema(table))
@@ -91,7 +97,7 @@ def pyiceberg(clock: Clock, **options: Any) -> Facts:
 
 
 def floor(clock: Clock, **options: Any) -> Facts:
-    """The least: read the keys where the Ids can be, read and write the files that hold a changed row, with Arrow alone.
+    """The least: read the keys where the Ids can be, rewrite the files that hold a changed row, Arrow alone.
 
     Nothing is merged and nothing is committed.
 
@@ -103,7 +109,7 @@ def floor(clock: Clock, **options: Any) -> Facts:
     ids = rows.column("id").combine_chunks()
     first, last = ids[0].as_py(), ids[-1].as_py()
     files = []
-    for path in sorted(glob.glob(str(found.folder / "table" / "**" / "*.parquet"), recursive=True)):
+    for path in sorted(map(str, (found.folder / "table").rglob("*.parquet"))):
         groups = pq.read_metadata(path)
         bounds = [groups.row_group(number).column(0).statistics for number in range(groups.num_row_groups)]
         if min(one.min for one in bounds) <= last and max(one.max for one in bounds) >= first:
@@ -158,7 +164,7 @@ def _checked(found: Prepared, table: Any, *, hashes: bool = True) -> Facts:
 
 def _staged(found: Prepared, path: Path) -> Any:
     """What validate would hand over."""
-    from include.staging import manifest  # noqa: PLC0415 - nothing is loaded before the table is prepared
+    from include.staging import manifest
 
     columns = object_columns(found.table.wide)
     pq.write_table(pq.read_table(found.changes_file, columns=list(columns)), path)

@@ -1,4 +1,4 @@
-"""Tables to upsert into: made as the product makes a mirror, and opened in a catalog of their own for each measurement."""
+"""Tables to upsert into: made as the product makes a mirror, opened in a catalog of their own for each measurement."""
 
 from __future__ import annotations
 

@@ -177,6 +177,8 @@ def write_files(table: Table, rows: pa.Table, *, file_bytes: int = FILE_BYTES) -
     :param rows: in the table's Arrow schema.
     :param file_bytes: most bytes of Arrow in a file; rows are spread evenly, so that no tiny file is left over.
     """
+    if rows.num_rows == 0:
+        return []
     parts = max(1, math.ceil(rows.nbytes / file_bytes))
     writer = DataFileWriter(table)
     return [file for part in cut([rows], math.ceil(rows.num_rows / parts)) for file in writer.write(part)]

@@ -74,9 +74,7 @@ def _plain(file: pq.ParquetFile, names: list[str], wanted: pa.Schema) -> Iterato
                 yield pa.table([batch.column(name) for name in names], wanted.names).cast(wanted)
 
 
-def _scanned(
-    table: Table, task: FileScanTask, wanted: pa.Schema, row_filter: BooleanExpression
-) -> Iterator[pa.Table]:
+def _scanned(table: Table, task: FileScanTask, wanted: pa.Schema, row_filter: BooleanExpression) -> Iterator[pa.Table]:
     schema = table.schema().select(*wanted.names)
     for batch in ArrowScan(table.metadata, table.io, schema, row_filter).to_record_batches([task]):
         yield pa.Table.from_batches([batch.select(wanted.names).cast(wanted)], wanted)

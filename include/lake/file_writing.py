@@ -125,9 +125,7 @@ class DataFileWriter:
         [one] = _determine_partitions(spec=spec, schema=schema, arrow_table=rows.slice(0, 1))
         return cast("PartitionKey", one.partition_key)
 
-    def _written(
-        self, first: pa.Table, others: Iterator[pa.Table], key: PartitionKey | _Partition | None
-    ) -> DataFile:
+    def _written(self, first: pa.Table, others: Iterator[pa.Table], key: PartitionKey | _Partition | None) -> DataFile:
         metadata = self._metadata
         provider = load_location_provider(metadata.location, metadata.properties)
         location = provider.new_data_location(f"00000-0-{uuid.uuid4()}.parquet", cast("PartitionKey | None", key))
