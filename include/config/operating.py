@@ -88,10 +88,18 @@ class Upsert(_Frozen):
     :param engine: worker, engine, or auto: the engine from a size on where that is proven, which Athena is not. Where
         there is no engine (a laptop), the worker.
     :param engine_from_rows: rows of the mirror from which auto takes the engine.
+    :param file_mb: size at which the worker splits a data file of the mirror, in megabytes of Arrow, several times its
+        size in Parquet: what it reads and writes for one changed row.
     """
 
     engine: Literal["auto", "worker", "engine"] = "auto"
     engine_from_rows: int = Field(default=5_000_000, ge=0, le=1_000_000_000_000, strict=True)
+    file_mb: int = Field(default=16, ge=1, le=1_024, strict=True)
+
+    @property
+    def file_bytes(self) -> int:
+        """`file_mb` in bytes."""
+        return self.file_mb * 1024 * 1024
 
     def on_engine(self, rows: int, engine: str) -> bool:
         """Whether the engine is to do it, where there is one.

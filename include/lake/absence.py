@@ -37,12 +37,12 @@ class Absence:
     present: pa.StringArray
     erased: ErasedIds
     live: int = 0
-    _gone: dict[int, pa.StringArray] = field(default_factory=dict)
+    _gone: dict[int, list[pa.StringArray]] = field(default_factory=dict)
 
     def note(self, probed: Probed) -> None:
-        """Look for Ids of one file that were not read.
+        """Look for Ids of a piece of a file that were not read.
 
-        :param probed: the file's id and isdeleted, matched with the accepted Ids.
+        :param probed: its id and isdeleted, matched with the accepted Ids.
         """
         alive = pc.invert(probed.rows.column("isdeleted").fill_null(False))
         self.live += pc.sum(alive).as_py() or 0
@@ -53,11 +53,12 @@ class Absence:
             self.live -= leaving.true_count
             ids = ids.filter(pc.invert(leaving))
         if len(ids):
-            self._gone[probed.number] = ids.combine_chunks()
+            self._gone.setdefault(probed.number, []).append(ids.combine_chunks())
 
     def ids(self) -> pa.StringArray:
         """All Ids that are gone, sorted."""
-        found = pa.concat_arrays(list(self._gone.values())) if self._gone else pa.array([], pa.string())
+        pieces = [ids for of_file in self._gone.values() for ids in of_file]
+        found = pa.concat_arrays(pieces) if pieces else pa.array([], pa.string())
         return found.take(pc.sort_indices(found))
 
     def rows(self, mirror: Table, files: list[KeyedFile], spared: pa.StringArray) -> tuple[pa.Table, list[int]]:
@@ -69,7 +70,8 @@ class Absence:
         """
         found: list[pa.Table] = []
         numbers: list[int] = []
-        for number, ids in self._gone.items():
+        for number, pieces in self._gone.items():
+            ids = pa.concat_arrays(pieces)
             wanted = ids.filter(pc.invert(pc.is_in(ids, value_set=spared)))
             if len(wanted):
                 rows = read_file(mirror, files[number])

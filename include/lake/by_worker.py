@@ -20,6 +20,7 @@ class _Found:
     lake: LoadedLake
     rows: Observations
     run_id: str
+    file_bytes: int
 
     @property
     def logged(self) -> int:
@@ -50,6 +51,7 @@ class _Found:
             unmoved=STATE_PROPERTIES,
             snapshot_properties={"sf-history.run-id": self.run_id},
             last_look=last_look,
+            file_bytes=self.file_bytes,
         )
 
 
@@ -73,6 +75,7 @@ class ByWorker:
             lake.state,
             run_id=extraction.plan.run_id,
             extracted_at=as_utc(extraction.extracted_at),
+            file_bytes=self.object_file.upsert.file_bytes,
         )
 
     def find(self, lake: LoadedLake) -> _Found:
@@ -85,7 +88,7 @@ class ByWorker:
             validation=self.validation,
             erased=lake.erased,
         ).find()
-        return _Found(lake, rows, self.validation.extraction.plan.run_id)
+        return _Found(lake, rows, self.validation.extraction.plan.run_id, self.object_file.upsert.file_bytes)
 
     def clear_away(self) -> None:
         """Nothing: what was written for a commit that failed is gone already."""

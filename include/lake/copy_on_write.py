@@ -1,13 +1,16 @@
 """Merging rows into a table clustered by id: rewrite the files that hold one of them, and commit once.
 
 A file is rewritten only if a row in it changes. New rows join a rewritten file whose Ids surround theirs, else the
-small file at the end, which so grows until it is no longer small: files stay few however many runs there are. One file
-is held in memory at a time.
+small file at the end, which so grows until it is no longer small: files stay few however many runs there are. What is
+held in memory, beside the rows, is a piece of the file that is read and a row group of the one that is written, however
+large the table is, or a file that another engine has made.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import itertools
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +20,9 @@ import pyarrow.compute as pc
 from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table
 
-from include.lake.data_files import FILE_BYTES, KeyedFile, SortedIds, discard, keyed_files, read_file, write_files
+from include.lake.data_files import FILE_BYTES, KeyedFile, SortedIds, cut, discard, keyed_files, write_files
+from include.lake.file_reading import read_pieces
+from include.lake.file_writing import DataFileWriter
 from include.lake.one_commit import commit_once
 from include.lake.placement import Placement
 
@@ -64,12 +69,15 @@ def merge(
     """
     target_of = _targets(table, rows, placement, file_bytes)
     added: list[DataFile] = []
+    writer = DataFileWriter(table)
     try:
         for number, file in target_of.files.items():
             here = target_of.numbers == number
             updates = rows.filter(pa.array(here & placement.known))
             inserts = rows.filter(pa.array(here & ~placement.known))
-            added.extend(write_files(table, _rewritten(table, file, updates, inserts), file_bytes=file_bytes))
+            pieces = _rewritten(table, file, updates, inserts)
+            for part in _parts(pieces, file.rows + inserts.num_rows, file_bytes):
+                added.extend(writer.write(part, like=file.task.file))
         added.extend(write_files(table, rows.filter(pa.array(target_of.numbers < 0)), file_bytes=file_bytes))
     except BaseException:
         discard(table, added)
@@ -121,32 +129,43 @@ def _tail(table: Table, rows: pa.Table, file_bytes: int) -> KeyedFile | None:
     return max(small, key=lambda file: file.upper or "", default=None)
 
 
-def _rewritten(table: Table, file: KeyedFile, updates: pa.Table, inserts: pa.Table) -> pa.Table:
-    """A file's rows with some of them replaced and others put in at their place."""
-    present = read_file(table, file)
-    replaced = pc.index_in(present.column("id"), value_set=updates.column("id").combine_chunks())
+def _rewritten(table: Table, file: KeyedFile, updates: pa.Table, inserts: pa.Table) -> Iterator[pa.Table]:
+    """A file's rows with some of them replaced and others put in at their place, a piece at a time."""
+    replacing = SortedIds(updates.column("id").combine_chunks())
     waiting = SortedIds(inserts.column("id").combine_chunks())
-    pieces: list[pa.Table] = []
-    start = taken = 0
-    for batch in present.to_batches():
-        own = replaced.slice(start, batch.num_rows).combine_chunks()
-        start += batch.num_rows
-        until = len(waiting)
-        if start < present.num_rows:
-            until = max(taken, waiting.within(None, batch.column("id")[-1].as_py()).stop)
-        pieces.append(_patched(batch, updates, own, inserts.slice(taken, until - taken)))
+    taken = 0
+    for piece in read_pieces(table, file.task):
+        ids = piece.column("id")
+        until = max(taken, waiting.within(None, ids[-1].as_py()).stop)
+        yield _patched(piece, updates, replacing.positions_of(ids), inserts.slice(taken, until - taken))
         taken = until
-    return pa.concat_tables(pieces) if pieces else inserts
+    if taken < inserts.num_rows:
+        yield inserts.slice(taken)
 
 
-def _patched(batch: pa.RecordBatch, updates: pa.Table, replaced: pa.Array, inserts: pa.Table) -> pa.Table:
-    """One batch of a file; untouched ones pass as they are."""
-    whole = pa.Table.from_batches([batch])
+def _patched(piece: pa.Table, updates: pa.Table, replaced: pa.ChunkedArray, inserts: pa.Table) -> pa.Table:
+    """One piece of a file; untouched ones pass as they are."""
     if replaced.null_count < len(replaced):
+        bounds = pc.min_max(replaced)
+        first, last = bounds["min"].as_py(), bounds["max"].as_py()
         order = pc.coalesce(
-            pc.add(replaced, pa.scalar(batch.num_rows, pa.int32())), pa.array(np.arange(batch.num_rows, dtype=np.int32))
+            pc.add(replaced, pa.scalar(piece.num_rows - first, pa.int32())),
+            pa.array(np.arange(piece.num_rows, dtype=np.int32)),
         )
-        whole = pa.concat_tables([whole, updates]).take(order)
+        piece = pa.concat_tables([piece, updates.slice(first, last - first + 1)]).take(order)
     if inserts.num_rows:
-        whole = pa.concat_tables([whole, inserts]).sort_by("id")
-    return whole
+        piece = pa.concat_tables([piece, inserts]).sort_by("id")
+    return piece
+
+
+def _parts(pieces: Iterator[pa.Table], rows: int, file_bytes: int) -> Iterator[Iterator[pa.Table]]:
+    """Pieces in parts of about the same size, each for a file of its own.
+
+    :param pieces: none is empty.
+    :param rows: how many there are in all of them, at most.
+    :param file_bytes: most bytes of Arrow in a part, as far as the first piece tells.
+    """
+    first = next(pieces, None)
+    if first is not None:
+        parts = max(1, math.ceil(rows * first.nbytes / first.num_rows / file_bytes))
+        yield from cut(itertools.chain([first], pieces), math.ceil(rows / parts))

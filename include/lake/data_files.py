@@ -1,33 +1,30 @@
-"""Reading and writing single data files of an Iceberg table. The one place that knows how pyiceberg does it.
-
-Reading goes through pyiceberg's own scan of one file, so that position deletes left by another engine, columns added
-since and types widened since are all honoured.
-"""
+"""The data files of an Iceberg table: which there are, which Ids they may hold, reading them and writing new ones."""
 
 from __future__ import annotations
 
 import bisect
 import logging
 import math
-import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyiceberg.conversions import from_bytes
 from pyiceberg.expressions import AlwaysTrue, And, BooleanExpression, EqualTo, GreaterThanOrEqual, LessThanOrEqual
-from pyiceberg.io.pyarrow import ArrowScan, _dataframe_to_data_files
 from pyiceberg.manifest import DataFile
 from pyiceberg.table import FileScanTask, Table
 
+from include.lake.file_reading import read_pieces
+from include.lake.file_writing import DataFileWriter
 from include.lake.tables import arrow_schema
 
 log = logging.getLogger(__name__)
 
 #: A file is split once its rows take this much memory (bytes of Arrow, several times its size in Parquet). It is what a
-#: merge rewrites for one changed row, and holds in memory: 100,000 narrow rows. The table's own target size (128 MB of
+#: merge rewrites for one changed row: 100,000 narrow rows. The table's own target size (128 MB of
 #: Parquet) is for an engine that compacts it.
 FILE_BYTES = 16 * 1024 * 1024
 #: The same for files that nothing is merged into.
@@ -58,6 +55,18 @@ class SortedIds(Sequence[str]):
         start = 0 if lower is None else bisect.bisect_left(self, lower)
         end = len(self) if upper is None else bisect.bisect_right(self, upper)
         return slice(start, end)
+
+    def positions_of(self, values: pa.ChunkedArray) -> pa.ChunkedArray:
+        """For each value its position among these Ids, null if it is not one of them.
+
+        :param values: any Ids, without null.
+        """
+        bounds = pc.min_max(values)
+        near = self.within(bounds["min"].as_py(), bounds["max"].as_py())
+        if near.start >= near.stop:
+            return pa.chunked_array([pa.nulls(len(values), pa.int32())])
+        found = pc.index_in(values, value_set=self.ids[near])
+        return pc.add(found, pa.scalar(near.start, pa.int32()))
 
 
 @dataclass(frozen=True)
@@ -155,13 +164,10 @@ def read_file(
     :param row_filter: only rows that match.
     """
     wanted = arrow_schema(table)
-    schema = table.schema()
     if columns is not None:
         wanted = pa.schema([wanted.field(name) for name in columns])
-        schema = schema.select(*columns)
-    scan = ArrowScan(table.metadata, table.io, schema, row_filter or AlwaysTrue())
-    batches = [batch.select(wanted.names) for batch in scan.to_record_batches([file.task])]
-    return pa.Table.from_batches([batch.cast(wanted) for batch in batches], wanted)
+    pieces = list(read_pieces(table, file.task, columns, row_filter))
+    return pa.concat_tables(pieces) if pieces else wanted.empty_table()
 
 
 def write_files(table: Table, rows: pa.Table, *, file_bytes: int = FILE_BYTES) -> list[DataFile]:
@@ -173,16 +179,31 @@ def write_files(table: Table, rows: pa.Table, *, file_bytes: int = FILE_BYTES) -
     """
     if rows.num_rows == 0:
         return []
-    pieces = max(1, math.ceil(rows.nbytes / file_bytes))
-    size = math.ceil(rows.num_rows / pieces)
-    written: list[DataFile] = []
-    for start in range(0, rows.num_rows, size):
-        written.extend(
-            _dataframe_to_data_files(
-                table_metadata=table.metadata, df=rows.slice(start, size), io=table.io, write_uuid=uuid.uuid4()
-            )
-        )
-    return written
+    parts = max(1, math.ceil(rows.nbytes / file_bytes))
+    writer = DataFileWriter(table)
+    return [file for part in cut([rows], math.ceil(rows.num_rows / parts)) for file in writer.write(part)]
+
+
+def cut(pieces: Iterable[pa.Table], size: int) -> Iterator[Iterator[pa.Table]]:
+    """Rows cut into parts, each for a file of its own. A part is to be used up before the next one is asked for.
+
+    :param pieces: the rows.
+    :param size: rows of a part.
+    """
+    rest = iter(pieces)
+    head = next(rest, None)
+
+    def part() -> Iterator[pa.Table]:
+        nonlocal head
+        left = size
+        while head is not None and left:
+            rows = head.slice(0, left)
+            head = head.slice(left) if head.num_rows > left else next(rest, None)
+            left -= rows.num_rows
+            yield rows
+
+    while head is not None:
+        yield part()
 
 
 def discard(table: Table, files: Iterable[DataFile]) -> None:

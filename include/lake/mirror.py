@@ -13,7 +13,7 @@ from pyiceberg.table import Table
 
 from include.lake.changes_log import ChangesLog
 from include.lake.copy_on_write import merge
-from include.lake.data_files import SortedIds
+from include.lake.data_files import FILE_BYTES, SortedIds
 from include.lake.placement import locate
 from include.lake.tables import arrow_schema
 from include.lake.watermark import (
@@ -45,7 +45,13 @@ class Recovered:
 
 
 def apply_log(
-    mirror: Table, changes: ChangesLog, state: LakeState, *, run_id: str, extracted_at: datetime
+    mirror: Table,
+    changes: ChangesLog,
+    state: LakeState,
+    *,
+    run_id: str,
+    extracted_at: datetime,
+    file_bytes: int = FILE_BYTES,
 ) -> Recovered | None:
     """Bring the mirror up to the log's current snapshot, if it is behind: a run was interrupted, or is still at it.
 
@@ -57,6 +63,7 @@ def apply_log(
     :param state: what the mirror remembers.
     :param run_id: with `extracted_at`, the batch that asks.
     :param extracted_at: see `run_id`.
+    :param file_bytes: bytes of Arrow at which a data file is split.
     :return: None if the mirror was up to date.
     :raises CommitFailedException: when someone else has committed to the mirror; load it again.
     """
@@ -73,7 +80,7 @@ def apply_log(
         same = pc.equal(last.column(name).cast(kind), placement.values(name).cast(kind)).fill_null(False)
         differs |= ~same.to_numpy().astype(np.bool_)
     rows = last.filter(pa.array(differs)).select(schema.names).cast(schema)
-    placement = locate(mirror, SortedIds(rows.column("id").combine_chunks()), ("id",))
+    placement = placement.only(differs)
     newest_end = later_of(state.newest_window_end, newest)
     merged = merge(
         mirror,
@@ -85,6 +92,7 @@ def apply_log(
         },
         unmoved=STATE_PROPERTIES,
         snapshot_properties={"sf-history.run-id": run_id},
+        file_bytes=file_bytes,
     )
     own = pc.and_(
         pc.equal(rows.column("_extraction_run_id"), run_id),

@@ -11,15 +11,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyiceberg.table import Table
 
-from include.lake.data_files import KeyedFile, SortedIds, id_range, keyed_files, read_file
+from include.lake.data_files import KeyedFile, SortedIds, id_range, keyed_files
+from include.lake.file_reading import read_pieces
 
 
 @dataclass(frozen=True)
 class Probed:
-    """The key columns of one file, matched with the Ids that are looked for.
+    """The key columns of a piece of a file, matched with the Ids that are looked for.
 
     :param number: position of the file in `Placement.files`.
-    :param rows: its key columns.
+    :param rows: the piece's key columns.
     :param matches: for each row the position of its Id among those looked for, null if it is not among them.
     """
 
@@ -60,6 +61,14 @@ class Placement:
             self._positions.append(positions)
             self._found.append(probed.rows.filter(hit))
 
+    def only(self, wanted: npt.NDArray[np.bool_]) -> Placement:
+        """The same of some of the Ids; what the key columns said is left behind.
+
+        :param wanted: a flag for each Id.
+        """
+        ids = SortedIds(self.ids.ids.filter(pa.array(wanted)))
+        return Placement(ids=ids, files=self.files, file_of=self.file_of[wanted])
+
     def values(self, column: str) -> pa.ChunkedArray:
         """What the table holds for each Id, null where it does not have it.
 
@@ -90,18 +99,15 @@ def empty_placement(table: Table, ids: SortedIds, *, everywhere: bool = False) -
 
 
 def probe(table: Table, placement: Placement, columns: Sequence[str]) -> Iterator[Probed]:
-    """Read the key columns of the files, one file at a time, and match them.
+    """Read the key columns of the files, a piece at a time, and match them.
 
     :param table: the loaded table.
     :param placement: says which files and which Ids.
     :param columns: which columns; `id` is among them.
     """
     for number, file in enumerate(placement.files):
-        rows = read_file(table, file, columns)
-        within = placement.ids.within(file.lower, file.upper)
-        wanted = placement.ids.ids[within]
-        matches = pc.index_in(rows.column("id"), value_set=wanted)
-        yield Probed(number, rows, pc.add(matches, pa.scalar(within.start, pa.int32())))
+        for rows in read_pieces(table, file.task, columns):
+            yield Probed(number, rows, placement.ids.positions_of(rows.column("id")))
 
 
 def locate(table: Table, ids: SortedIds, columns: Sequence[str]) -> Placement:

@@ -8,8 +8,9 @@ race plans again from fresh metadata, so that every outcome is one that some ord
 Who does the work is chosen once: this worker (`by_worker`) or, for a large mirror, an SQL engine (`by_engine`). Order,
 properties and conflicts are the same.
 
-Memory of the worker's way: the rows that say something new, the Ids and hashes of all accepted records, and one data
-file at a time. A first load therefore holds all of its rows: a few million narrow ones on a small worker.
+Memory of the worker's way: the rows that say something new, the Ids and hashes of all accepted records, a piece of a
+data file that is read and a row group of one that is written, however large the table is. A first load therefore holds
+all of its rows: a few million narrow ones on a small worker.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from pyiceberg.table import Table
 from include.config.environment import Environment
 from include.config.object_file import ObjectFile
 from include.config.operating import TableUpkeep, Upkeep
-from include.lake.data_files import FILE_BYTES, LARGE_FILE_BYTES
+from include.lake.data_files import LARGE_FILE_BYTES
 from include.lake.names import RawTables
 from include.lake.watermark import LakeState
 from include.upkeep.places import OBJECT_TABLES
@@ -65,7 +65,7 @@ def object_tables(object_file: ObjectFile, environment: Environment) -> list[Kep
             keep=getattr(object_file.upkeep, place),
             orphans_after=object_file.upkeep.orphans_after,
             # A merge rewrites a file of the mirror for one changed row.
-            file_bytes=FILE_BYTES if place == "mirror" else LARGE_FILE_BYTES,
+            file_bytes=object_file.upsert.file_bytes if place == "mirror" else LARGE_FILE_BYTES,
             remembered_by=names.mirror if place == "changes" else None,
         )
         for place in OBJECT_TABLES
