@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 from bench.extraction_data import BEGIN, end_of, org_home
 from bench.measure import Clock, peak_mb
 from local.org import timestamps
+from local.org.faults import JOBS, RESULTS, Fault, Slow, SlowJob
 from local.org.handle import OrgHandle, start_org
 
 Facts = dict[str, float | str]
@@ -32,17 +33,30 @@ _MOMENTS = ("LastModifiedDate", "SystemModstamp", "CreatedDate")
 _FOLDER = Path("extracted")
 
 
-def ours(clock: Clock, *, rows: int, stored: int, batch_size: int | None = None) -> Facts:
+def ours(
+    clock: Clock,
+    *,
+    rows: int,
+    stored: int,
+    batch_size: int | None = None,
+    one_by_one: bool = False,
+    job_seconds: float = 0,
+    page_seconds: float = 0,
+) -> Facts:
     """This project's extraction by Bulk API 2.0, planned before the clock.
 
     :param clock: counts the extraction.
     :param rows: users to read.
     :param stored: users that the org has.
     :param batch_size: of the object file; default: its own.
+    :param one_by_one: fetch the pages by their locators, whatever the size of the result.
+    :param job_seconds: how long the Bulk job takes beyond its work.
+    :param page_seconds: how long the org thinks before it sends a page.
     """
     from simple_salesforce import Salesforce
 
     from include.config.object_file import read_object_files
+    from include.salesforce import bulk
     from include.salesforce.client import SalesforceClient
     from include.salesforce.extraction import extract
     from include.salesforce.http import http_session
@@ -52,7 +66,9 @@ def ours(clock: Clock, *, rows: int, stored: int, batch_size: int | None = None)
     changed: dict[str, Any] = {"bulk_from_rows": 0} | ({"batch_size": batch_size} if batch_size else {})
     user = read_object_files()["user"].model_copy(update=changed)
     window = Window(start=BEGIN, end=end_of(rows), kind="manual", full_refresh=False, reason="a benchmark")
-    with _org(stored) as org:
+    if one_by_one:
+        bulk.PARALLEL_FROM = rows
+    with _org(stored, job_seconds=job_seconds, page_seconds=page_seconds) as org:
         client = SalesforceClient(lambda: Salesforce(session=http_session(), **org.connection()["extra"]))
         plan = make_read_plan(client=client, object_file=user, run_id="bench", window=window)
         before = peak_mb()
@@ -61,14 +77,16 @@ def ours(clock: Clock, *, rows: int, stored: int, batch_size: int | None = None)
     return {**_result(manifest.files), "API calls": manifest.stats.api_calls, "MB before": round(before)}
 
 
-def bulk_records(clock: Clock, *, rows: int, stored: int) -> Facts:
+def bulk_records(clock: Clock, *, rows: int, stored: int, job_seconds: float = 0, page_seconds: float = 0) -> Facts:
     """The hook's connection, simple-salesforce's `bulk2`, csv.DictReader, `Table.from_pylist`.
 
     :param clock: counts all of it.
     :param rows: users to read.
     :param stored: users that the org has.
+    :param job_seconds: how long the Bulk job takes beyond its work.
+    :param page_seconds: how long the org thinks before it sends a page.
     """
-    with _org(stored) as org:
+    with _org(stored, job_seconds=job_seconds, page_seconds=page_seconds) as org:
         hook, before = _hook(org), peak_mb()
         with clock.running():
             records: list[dict[str, Any]] = []
@@ -96,10 +114,16 @@ def make_query(clock: Clock, *, rows: int, stored: int) -> Facts:
 
 
 @contextlib.contextmanager
-def _org(stored: int) -> Iterator[OrgHandle]:
+def _org(stored: int, *, job_seconds: float = 0, page_seconds: float = 0) -> Iterator[OrgHandle]:
     shutil.rmtree(_FOLDER, ignore_errors=True)
     _FOLDER.mkdir()
     with start_org(org_home(stored)) as org:
+        faults = []
+        if job_seconds:
+            faults.append(Fault(do=SlowJob(seconds=job_seconds), method="POST", path=JOBS, times=None))
+        if page_seconds:
+            faults.append(Fault(do=Slow(seconds=page_seconds), path=RESULTS, times=None))
+        org.set_faults(faults)
         org.set_limits(used=0, maximum=10_000_000)
         os.environ["REQUESTS_CA_BUNDLE"] = str(org.ca_bundle)
         yield org

@@ -61,6 +61,7 @@ def read_bulk(
     batch_size: int,
     book: JobBook,
     polling: Polling | None = None,
+    page_size: int | None = None,
     parallel: bool = True,
 ) -> Iterator[pa.RecordBatch]:
     """Stream a plan's rows from a query job, in the result's order. A few pages of it are held at a time.
@@ -69,9 +70,10 @@ def read_bulk(
     :param plan: what to select.
     :param where: of the span that is read.
     :param schema: from `schema_of`.
-    :param batch_size: most rows in a page that is asked for by its locator.
+    :param batch_size: most rows in a batch.
     :param book: where the job is on record, so that none survives its reader unknown.
     :param polling: how the job is waited for.
+    :param page_size: most rows in a page that is asked for by its locator; default: those of a batch.
     :param parallel: fetch several pages of a large result at once, if Salesforce offers it.
     :raises BulkJobFailed: when the job ends Failed or Aborted, or does not end.
     :raises QueryTooSlow: when it failed because the query is too much for Salesforce.
@@ -100,9 +102,10 @@ def read_bulk(
         processed = job.get("numberRecordsProcessed")
         pages = Pages(client, job_id, what=what, plan=plan, schema=schema)
         at_once = parallel and int(processed or 0) > PARALLEL_FROM
-        for page in pages.several_at_once(batch_size) if at_once else pages.one_by_one(batch_size):
+        most = page_size or batch_size
+        for page in pages.several_at_once(most) if at_once else pages.one_by_one(most):
             found += page.rows
-            yield from page.rows_in_order()
+            yield from page.rows_in_order(batch_size)
         if processed is not None and int(processed) != found:
             raise IncompleteRead(f"{what}: job {job_id} found {processed} records, its result holds {found}.")
     finally:

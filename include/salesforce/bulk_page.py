@@ -17,8 +17,9 @@ from include.salesforce.errors import Unavailable, UnexpectedSchema, clean
 from include.staging.columns import COLUMN_TYPES
 from include.staging.manifest import ReadPlan
 
-#: A record can hold 1.6 million characters of long text, and must fit in one block of the CSV reader (bytes).
-_BLOCK_BYTES = 8 * 1024 * 1024
+#: What the CSV reader takes at a time (bytes). A record must fit in a block, and can hold 1.6 million characters of
+#: long text; but hardly any does, and small blocks take less memory.
+_BLOCKS_BYTES = (1024 * 1024, 8 * 1024 * 1024)
 #: What a page may hold in memory (bytes of Arrow) while it waits for its turn; the rest waits in a temporary file.
 _HELD_BYTES = 16 * 1024 * 1024
 
@@ -38,8 +39,16 @@ class Page:
     rows: int
     locator: str
 
-    def rows_in_order(self) -> Iterator[pa.RecordBatch]:
-        """The rows; they can be asked for once."""
+    def rows_in_order(self, batch_size: int) -> Iterator[pa.RecordBatch]:
+        """The rows; they can be asked for once.
+
+        :param batch_size: most rows in a batch.
+        """
+        for batch in self._blocks():
+            for at in range(0, batch.num_rows, batch_size):
+                yield batch.slice(at, batch_size)
+
+    def _blocks(self) -> Iterator[pa.RecordBatch]:
         yield from self.batches
         if self.rest is not None:
             with self.rest:
@@ -62,13 +71,7 @@ def read_page(body: BinaryIO, headers: Mapping[str, str], *, what: str, plan: Re
         raise Unavailable(f"{what}: a page of the result ended in the middle of a record.")
     locator = headers.get("Sforce-Locator", "")
     try:
-        try:
-            page = _held(_parse(body, plan, schema), schema, "" if locator == "null" else locator)
-        except pa.ArrowInvalid as error:
-            if "invalid UTF8" not in str(error):
-                raise
-            with _utf8(body) as mended:
-                page = _held(_parse(mended, plan, schema), schema, "" if locator == "null" else locator)
+        page = _read(body, plan, schema, "" if locator == "null" else locator)
     except pa.ArrowInvalid as error:
         if "conversion error" in str(error):
             raise UnexpectedSchema(
@@ -88,6 +91,17 @@ def _is_whole(body: BinaryIO) -> bool:
     ending = body.read(1)
     body.seek(0)
     return ending in {b"", b"\n"}
+
+
+def _read(body: BinaryIO, plan: ReadPlan, schema: pa.Schema, locator: str) -> Page:
+    small, large = _BLOCKS_BYTES
+    try:
+        return _held(_parse(body, plan, schema, small), schema, locator)
+    except pa.ArrowInvalid as error:
+        if "invalid UTF8" not in str(error) and "straddl" not in str(error):
+            raise
+    with _utf8(body) as mended:
+        return _held(_parse(mended, plan, schema, large), schema, locator)
 
 
 def _held(batches: Iterator[pa.RecordBatch], schema: pa.Schema, locator: str) -> Page:
@@ -119,18 +133,18 @@ def _utf8(body: BinaryIO) -> Iterator[BinaryIO]:
     body.seek(0)
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     with tempfile.TemporaryFile() as mended:
-        while piece := body.read(_BLOCK_BYTES):
+        while piece := body.read(_BLOCKS_BYTES[0]):
             mended.write(decoder.decode(piece).encode())
         mended.write(decoder.decode(b"", final=True).encode())
         mended.seek(0)
         yield mended
 
 
-def _parse(body: BinaryIO, plan: ReadPlan, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    size = body.seek(0, 2)
+def _parse(body: BinaryIO, plan: ReadPlan, schema: pa.Schema, block_bytes: int) -> Iterator[pa.RecordBatch]:
     body.seek(0)
-    if not size:
+    if not body.read(1):
         return
+    body.seek(0)
     names = [field.name for field in plan.fields]
     convert = pacsv.ConvertOptions(
         column_types={field.name: COLUMN_TYPES[field.column_type] for field in plan.fields},
@@ -144,11 +158,9 @@ def _parse(body: BinaryIO, plan: ReadPlan, schema: pa.Schema) -> Iterator[pa.Rec
     )
     parse = pacsv.ParseOptions(newlines_in_values=True)
     # Pages are read side by side already; more threads within one would hold more of it.
-    read = pacsv.ReadOptions(block_size=_BLOCK_BYTES, use_threads=False)
-    # What fits in a block is handed over whole: Arrow copies what it reads from a Python file.
-    source = pa.BufferReader(body.read()) if size <= _BLOCK_BYTES else body
+    read = pacsv.ReadOptions(block_size=block_bytes, use_threads=False)
     try:
-        reader = pacsv.open_csv(source, read_options=read, parse_options=parse, convert_options=convert)
+        reader = pacsv.open_csv(body, read_options=read, parse_options=parse, convert_options=convert)
     except KeyError as error:
         raise UnexpectedSchema(f"{plan.object}: the Bulk result lacks a selected field ({error}).") from None
     for batch in reader:

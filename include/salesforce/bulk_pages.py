@@ -28,9 +28,10 @@ from include.staging.manifest import ReadPlan
 
 log = logging.getLogger(__name__)
 
-#: Pages that are fetched, or wait for their turn, at a time. Salesforce allows 25 long requests at once (an org for
-#: development five), and they are shared with whoever else reads.
-AT_ONCE = 4
+#: Pages that are fetched, or wait for their turn, at a time: one comes while another is unpacked and read. More of them
+#: take more CPU for the same rows, and 25 MB each; Salesforce would allow 25 long requests at once (an org for
+#: development five), which are shared with whoever else reads.
+AT_ONCE = 2
 #: Records of a result from which on several pages are fetched at once.
 PARALLEL_FROM = 200_000
 
@@ -98,7 +99,10 @@ class Pages:
         def read(body: BinaryIO, headers: Mapping[str, str]) -> Page:
             return read_page(body, headers, what=self._what, plan=self._plan, schema=self._schema)
 
-        return self._client.download(path, params=params, what=self._what, read=read)
+        page = self._client.download(path, params=params, what=self._what, read=read)
+        # Each thread's allocator keeps what it has freed, tens of MB, in case this thread needs it again.
+        pa.default_memory_pool().release_unused()
+        return page
 
     def _first_list(self) -> dict[str, Any] | None:
         """The first pages that Salesforce names, None if it names none."""

@@ -10,13 +10,12 @@ from __future__ import annotations
 import email.utils
 import logging
 import re
-import tempfile
 import threading
 import time
 import zlib
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any, BinaryIO, TypeVar, cast
+from typing import Any, BinaryIO, TypeVar
 
 import requests
 import tenacity
@@ -47,7 +46,6 @@ BACKOFF_FACTOR = 2.0
 RATE_LIMIT_SECONDS = 60.0
 LONGEST_DELAY_SECONDS = 600.0
 
-_SPOOL_BYTES = 8 * 1024 * 1024
 _USAGE = re.compile(r"(?<![\w-])api-usage=(\d+)/(\d+)")
 
 T = TypeVar("T")
@@ -136,20 +134,20 @@ class SalesforceClient:
         read: Callable[[BinaryIO, Mapping[str, str]], T],
         params: Mapping[str, str] | None = None,
     ) -> T:
-        """GET a large body into a temporary file, unpacked, and read it. Cut off, it is downloaded again.
+        """GET a large body, unpacked, and read it. Cut off, it is downloaded again.
 
         :param read: makes the result from the file, which stands at its beginning, and the answer's headers; may raise
             `Unavailable` when what it finds is not whole, which is retried like a broken connection.
         """
         accept = {"Accept": "text/csv", "Accept-Encoding": "gzip"}
-        with tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES) as file:
-            body = cast("BinaryIO", file)
 
-            def receive(response: requests.Response) -> T:
-                self._count(received=save_body(response, body))
+        def receive(response: requests.Response) -> T:
+            body, received = save_body(response)
+            self._count(received=received)
+            with body:
                 return read(body, response.headers)
 
-            return self._request("GET", path, what=what, params=params, headers=accept, receive=receive, stream=True)
+        return self._request("GET", path, what=what, params=params, headers=accept, receive=receive, stream=True)
 
     def count(self, query: str, *, include_deleted: bool, what: str) -> int:
         """Salesforce's answer to a COUNT() query.

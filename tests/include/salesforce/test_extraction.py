@@ -111,7 +111,7 @@ def test_a_batch_holds_no_more_rows_than_it_may(
     assert seen == [(200, 500), (400, 500), (500, 500)]
     (uri,) = manifest.files
     metadata = pq.read_metadata(uri)
-    assert [metadata.row_group(place).num_rows for place in range(metadata.num_row_groups)] == [200, 200, 100]
+    assert [metadata.row_group(place).num_rows for place in range(metadata.num_row_groups)] == [500]
 
 
 @BOTH
