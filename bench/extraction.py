@@ -85,12 +85,12 @@ def _streamed(results: Results, sizes: Sequence[int], plots: Path) -> Section:
     return Section(
         heading="From Salesforce to typed Parquet",
         text=(
-            "The same users of a simulated org, read over TLS on loopback; the org is another process, and its work is "
-            "not counted (its time is in the wall time). `bulk2 records`: the hook's connection, simple-salesforce's "
-            "`bulk2.User.query`, csv.DictReader, `Table.from_pylist`, casts, Parquet. `make_query`: the hook's REST query, "
-            "`Table.from_pylist`, casts, Parquet. Ours also counts afterwards, proves the Ids distinct and deletes its job. "
-            "The stock subjects have Airflow's hook in memory, ours has not; the column before the clock says how much that is. "
-            "The stock paths are not measured at 5 million: they hold all rows, and would take some 10 GB. "
+            "The same users of a simulated org, read over TLS on loopback; the org is another process, whose work is "
+            "not counted (it is in the wall time). `bulk2 records`: the hook's connection, simple-salesforce's "
+            "`bulk2.User.query`, csv.DictReader, `Table.from_pylist`, casts, Parquet. `make_query`: the hook's REST "
+            "query, `Table.from_pylist`, casts, Parquet. Ours also counts afterwards, proves the Ids distinct and "
+            "deletes its job. The stock subjects have Airflow's hook in memory, ours has not: see the column of what "
+            "was held before the clock. The stock paths are not measured at 5 million users: they hold all rows. "
             "In parentheses: the least and the greatest of the rounds."
         ),
         verdicts=verdicts,
@@ -114,7 +114,7 @@ def _waiting(results: Results) -> Section:
     return Section(
         heading="Waiting for a job",
         text=(
-            f"{_FEW:,} users; the job takes no time, or a second. Ours looks at once and then after waits that grow from "
+            f"{_FEW:,} users; the job takes no time, or a second. Ours looks at once, then after waits that grow from "
             "0.2 s to 10 s; simple-salesforce sleeps 5 s before its first look."
         ),
         verdicts=verdicts,
