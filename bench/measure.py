@@ -81,7 +81,7 @@ class Clock:
         finally:
             self.wall += time.perf_counter() - wall
             self.cpu += _cpu() - cpu
-            self.peak_mb = max(self.peak_mb, _peak_mb())
+            self.peak_mb = max(self.peak_mb, peak_mb())
 
 
 def measure(subject: Subject, *, most_mb: float, most_seconds: float, folder: Path) -> Sample:
@@ -146,7 +146,7 @@ def _cpu() -> float:
     return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
 
 
-def _peak_mb() -> float:
+def peak_mb() -> float:
     """The process's own peak, or that of its greatest child that has ended. Not getrusage's for itself: it keeps the
     parent's peak through fork and exec."""
     with contextlib.suppress(OSError):

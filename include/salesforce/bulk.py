@@ -1,39 +1,31 @@
-"""Reading by Bulk API 2.0: a query job, polled, downloaded page by page, and always deleted.
+"""Reading by Bulk API 2.0: a query job, polled, downloaded page by page or several at once, and always deleted.
 
 The query has no ORDER BY and no LIMIT: either switches Salesforce's chunking off.
 """
 
 from __future__ import annotations
 
-import io
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any
 
 import pyarrow as pa
-import pyarrow.csv as pacsv
 
 from include.salesforce import soql
+from include.salesforce.bulk_pages import PARALLEL_FROM, Pages
 from include.salesforce.client import SalesforceClient
-from include.salesforce.convert import assemble
 from include.salesforce.errors import (
     BulkJobFailed,
     IncompleteRead,
     QueryTooSlow,
-    Unavailable,
-    UnexpectedSchema,
     clean,
     is_too_slow,
 )
 from include.salesforce.job_book import ENDED, JobBook
-from include.staging.columns import COLUMN_TYPES
 from include.staging.manifest import ReadPlan
 
 log = logging.getLogger(__name__)
-
-#: A record can hold 1.6 million characters of long text, and must fit in one block of the CSV reader (bytes).
-_BLOCK_BYTES = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,13 +52,6 @@ class Polling:
             wait = min(wait * self.factor, self.longest)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Page:
-    batches: tuple[pa.RecordBatch, ...]
-    rows: int
-    locator: str
-
-
 def read_bulk(
     *,
     client: SalesforceClient,
@@ -76,16 +61,20 @@ def read_bulk(
     batch_size: int,
     book: JobBook,
     polling: Polling | None = None,
+    page_size: int | None = None,
+    parallel: bool = True,
 ) -> Iterator[pa.RecordBatch]:
-    """Stream a plan's rows from a query job. One page of the result is held at a time.
+    """Stream a plan's rows from a query job, in the result's order. A few pages of it are held at a time.
 
     :param client: the org.
     :param plan: what to select.
     :param where: of the span that is read.
     :param schema: from `schema_of`.
-    :param batch_size: most rows in a page of the result.
+    :param batch_size: most rows in a batch.
     :param book: where the job is on record, so that none survives its reader unknown.
     :param polling: how the job is waited for.
+    :param page_size: most rows in a page that is asked for by its locator; default: those of a batch.
+    :param parallel: fetch several pages of a large result at once, if Salesforce offers it.
     :raises BulkJobFailed: when the job ends Failed or Aborted, or does not end.
     :raises QueryTooSlow: when it failed because the query is too much for Salesforce.
     :raises IncompleteRead: when the pages hold fewer records than the job says it found.
@@ -110,10 +99,13 @@ def read_bulk(
                 f" ({job.get('numberRecordsProcessed', 0)} records processed)."
             )
         found = 0
-        for page in _pages(client, job_id, what=what, plan=plan, schema=schema, batch_size=batch_size):
-            found += page.rows
-            yield from page.batches
         processed = job.get("numberRecordsProcessed")
+        pages = Pages(client, job_id, what=what, plan=plan, schema=schema)
+        at_once = parallel and int(processed or 0) > PARALLEL_FROM
+        most = page_size or batch_size
+        for page in pages.several_at_once(most) if at_once else pages.one_by_one(most):
+            found += page.rows
+            yield from page.rows_in_order(batch_size)
         if processed is not None and int(processed) != found:
             raise IncompleteRead(f"{what}: job {job_id} found {processed} records, its result holds {found}.")
     finally:
@@ -131,82 +123,3 @@ def _wait(client: SalesforceClient, job_id: str, what: str, polling: Polling) ->
         client.sleep(wait)
         waited += wait
     raise BulkJobFailed(f"{what}: job {job_id} has not ended after {waited:,.0f} s of waiting; it was aborted.")
-
-
-def _pages(
-    client: SalesforceClient, job_id: str, *, what: str, plan: ReadPlan, schema: pa.Schema, batch_size: int
-) -> Iterator[_Page]:
-    def read(body: BinaryIO, headers: Mapping[str, str]) -> _Page:
-        return _read_page(body, headers, what=what, plan=plan, schema=schema)
-
-    locator = ""
-    while True:
-        params = {"maxRecords": str(batch_size)} | ({"locator": locator} if locator else {})
-        page = client.download(f"jobs/query/{job_id}/results", params=params, what=what, read=read)
-        yield page
-        if not page.locator:
-            return
-        if page.locator == locator:
-            raise IncompleteRead(f"{what}: job {job_id} names the same next page twice.")
-        locator = page.locator
-        client.check_reserve(what)
-
-
-def _read_page(body: BinaryIO, headers: Mapping[str, str], *, what: str, plan: ReadPlan, schema: pa.Schema) -> _Page:
-    said = headers.get("Sforce-NumberOfRecords")
-    locator = headers.get("Sforce-Locator", "")
-    if not _is_whole(body):
-        raise Unavailable(f"{what}: a page of the result ended in the middle of a record.")
-    try:
-        try:
-            batches = tuple(_parse(body, plan, schema))
-        except pa.ArrowInvalid as error:
-            if "invalid UTF8" not in str(error):
-                raise
-            body.seek(0)
-            batches = tuple(_parse(io.BytesIO(body.read().decode("utf-8", "replace").encode()), plan, schema))
-    except pa.ArrowInvalid as error:
-        if "conversion error" in str(error):
-            raise UnexpectedSchema(
-                f"{what}: a value is not of its field's type: {clean(str(error), limit=200)}."
-            ) from None
-        raise Unavailable(f"{what}: a page of the result is not readable as CSV.") from None
-    rows = sum(batch.num_rows for batch in batches)
-    if said is not None and int(said) != rows:
-        raise Unavailable(f"{what}: a page of the result was announced with {said} records and holds {rows}.")
-    return _Page(batches=batches, rows=rows, locator="" if locator == "null" else locator)
-
-
-def _is_whole(body: BinaryIO) -> bool:
-    size = body.seek(0, 2)
-    if size:
-        body.seek(size - 1)
-    ending = body.read(1)
-    body.seek(0)
-    return ending in {b"", b"\n"}
-
-
-def _parse(body: BinaryIO, plan: ReadPlan, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    if not body.read(1):
-        return
-    body.seek(0)
-    names = [field.name for field in plan.fields]
-    convert = pacsv.ConvertOptions(
-        column_types={field.name: COLUMN_TYPES[field.column_type] for field in plan.fields},
-        include_columns=names,
-        # Bulk writes null and the empty string alike, as "".
-        null_values=[""],
-        strings_can_be_null=True,
-        quoted_strings_can_be_null=True,
-        true_values=["true"],
-        false_values=["false"],
-    )
-    parse = pacsv.ParseOptions(newlines_in_values=True)
-    read = pacsv.ReadOptions(block_size=_BLOCK_BYTES)
-    try:
-        reader = pacsv.open_csv(body, read_options=read, parse_options=parse, convert_options=convert)
-    except KeyError as error:
-        raise UnexpectedSchema(f"{plan.object}: the Bulk result lacks a selected field ({error}).") from None
-    for batch in reader:
-        columns = {field.column: batch.column(field.name) for field in plan.fields}
-        yield assemble(columns, plan=plan, rows=batch.num_rows, schema=schema)

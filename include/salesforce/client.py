@@ -2,7 +2,7 @@
 
 The connection is a `simple_salesforce.Salesforce` that a callable makes; a new one is asked for when the session has
 expired, so that the secret is read again. What the client adds: retries with backoff and jitter that end, one bounded
-re-login a request, typed errors, the org's own clock, and the numbers of `ExtractionStats`.
+re-login a request, typed errors, the org's own clock, and the numbers of `ExtractionStats`. Threads may share it.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from __future__ import annotations
 import email.utils
 import logging
 import re
-import tempfile
+import threading
 import time
 import zlib
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any, BinaryIO, TypeVar, cast
+from typing import Any, BinaryIO, TypeVar
 
 import requests
 import tenacity
@@ -46,7 +46,6 @@ BACKOFF_FACTOR = 2.0
 RATE_LIMIT_SECONDS = 60.0
 LONGEST_DELAY_SECONDS = 600.0
 
-_SPOOL_BYTES = 32 * 1024 * 1024
 _USAGE = re.compile(r"(?<![\w-])api-usage=(\d+)/(\d+)")
 
 T = TypeVar("T")
@@ -87,6 +86,7 @@ class SalesforceClient:
         self.bytes_received = 0
         #: Share of the org's daily API requests in use, as of the last answer; None: not said.
         self.api_usage_percent: float | None = None
+        self._counting = threading.Lock()
 
     # ------------------------------------------------------------------ what callers use
 
@@ -134,20 +134,20 @@ class SalesforceClient:
         read: Callable[[BinaryIO, Mapping[str, str]], T],
         params: Mapping[str, str] | None = None,
     ) -> T:
-        """GET a large body into a temporary file, unpacked, and read it. Cut off, it is downloaded again.
+        """GET a large body, unpacked, and read it. Cut off, it is downloaded again.
 
         :param read: makes the result from the file, which stands at its beginning, and the answer's headers; may raise
             `Unavailable` when what it finds is not whole, which is retried like a broken connection.
         """
         accept = {"Accept": "text/csv", "Accept-Encoding": "gzip"}
-        with tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES) as file:
-            body = cast("BinaryIO", file)
 
-            def receive(response: requests.Response) -> T:
-                self.bytes_received += save_body(response, body)
+        def receive(response: requests.Response) -> T:
+            body, received = save_body(response)
+            self._count(received=received)
+            with body:
                 return read(body, response.headers)
 
-            return self._request("GET", path, what=what, params=params, headers=accept, receive=receive, stream=True)
+        return self._request("GET", path, what=what, params=params, headers=accept, receive=receive, stream=True)
 
     def count(self, query: str, *, include_deleted: bool, what: str) -> int:
         """Salesforce's answer to a COUNT() query.
@@ -187,6 +187,11 @@ class SalesforceClient:
         return self._now if self._now is not None else self.clock()
 
     @property
+    def api_version(self) -> float:
+        """Of Salesforce's API, as the connection asks for it: 59.0."""
+        return float(self._login.connection().sf_version or 0)
+
+    @property
     def org_id(self) -> str:
         """18-character id of the org: part of every session id, else asked from the org."""
         if self._org_id is None:
@@ -220,18 +225,21 @@ class SalesforceClient:
         stream: bool = False,
     ) -> T:
         def attempt() -> T:
+            connection = self._login.connection()
             try:
-                return exchange()
+                return exchange(connection)
             except SessionExpired:
                 log.info("%s: the session has expired, logging in again", what)
-                self._login.forget()
+                self._login.forget(connection)
             try:
-                return exchange()
+                return exchange(self._login.connection())
             except SessionExpired as error:
                 raise SessionLost(f"{error} That was straight after a new login.") from None
 
-        def exchange() -> T:
-            return self._exchange(method, path, what, receive, params=params, json=body, headers=headers, stream=stream)
+        def exchange(connection: Salesforce) -> T:
+            return self._exchange(
+                connection, method, path, what, receive, params=params, json=body, headers=headers, stream=stream
+            )
 
         retrying = tenacity.Retrying(
             stop=tenacity.stop_after_attempt(self._retries + 1),
@@ -248,6 +256,7 @@ class SalesforceClient:
 
     def _exchange(
         self,
+        connection: Salesforce,
         method: str,
         path: str,
         what: str,
@@ -256,10 +265,9 @@ class SalesforceClient:
         headers: Mapping[str, str] | None,
         **request: Any,
     ) -> T:
-        connection = self._login.connection()
         url = f"https://{connection.sf_instance}{path}" if path.startswith("/") else f"{connection.base_url}{path}"
         sent = {"Authorization": f"Bearer {connection.session_id}", "Accept": "application/json", **(headers or {})}
-        self.api_calls += 1
+        self._count(calls=1)
         try:
             with connection.session.request(method, url, headers=sent, **request) as response:
                 self._note(response)
@@ -281,8 +289,13 @@ class SalesforceClient:
 
     def _receive_json(self, response: requests.Response) -> Any:
         content = response.content
-        self.bytes_received += response.raw.tell()
+        self._count(received=response.raw.tell())
         return response.json() if content else None
+
+    def _count(self, *, calls: int = 0, received: int = 0) -> None:
+        with self._counting:
+            self.api_calls += calls
+            self.bytes_received += received
 
     def _note(self, response: requests.Response) -> None:
         if said := response.headers.get("Date"):

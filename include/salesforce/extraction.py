@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 
 #: How often a read is made until it is proven complete.
 MOST_READS = 3
+#: Batches in a page of a Bulk result: each page is an API request.
+BATCHES_A_PAGE = 5
 #: Name of the manifest beside the staged Parquet.
 MANIFEST = "manifest.json"
 
@@ -47,7 +49,7 @@ def extract(
     polling: Polling | None = None,
     keep: Keep | None = None,
 ) -> ExtractionManifest:
-    """Read what the plan says into Parquet. Memory is bounded by the batch size, and some 18 bytes a record for its Id.
+    """Read what the plan says into Parquet. Memory is bounded by the batch size and a few pages of a Bulk result.
 
     What an earlier attempt left in the folder is removed first, and its Bulk jobs in Salesforce are deleted.
 
@@ -75,7 +77,7 @@ def extract(
     for reads in range(1, MOST_READS + 1):
         store.remove(staging_folder)
         try:
-            attempt.read()
+            attempt.read(parallel=reads == 1)
         except (QueryCursorLost, IncompleteRead) as error:
             if reads == MOST_READS:
                 raise
@@ -142,9 +144,13 @@ class _Attempt:
         self.rows = self.distinct = self.counted = 0
         self.covered_until: datetime | None = None
 
-    def read(self) -> None:
-        """Stage the rows, then count them as Salesforce sees them with the same filter."""
+    def read(self, *, parallel: bool) -> None:
+        """Stage the rows, then count them as Salesforce sees them with the same filter.
+
+        :param parallel: fetch several pages at once; what did not end in a whole result is read one by one.
+        """
         plan = self._plan
+        self._parallel = parallel
         # Only a full refresh is bounded by the time of the read itself; anything else need not ask for it.
         start = self._client.clock() if plan.window.full_refresh else plan.planned_at
         span = window_span(plan.window, cursor=plan.cursor, created=plan.created, read_start=start)
@@ -172,8 +178,10 @@ class _Attempt:
             where=span.where,
             schema=self._schema,
             batch_size=size,
+            page_size=size * BATCHES_A_PAGE,
             book=self._book,
             polling=self._polling,
+            parallel=self._parallel,
         )
 
     def _counted(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

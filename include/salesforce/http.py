@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import tempfile
 import zlib
-from typing import Any, BinaryIO
+from collections.abc import Iterator
+from typing import Any, BinaryIO, cast
 
+import pyarrow as pa
 import requests
 from requests.adapters import HTTPAdapter
 
@@ -16,6 +19,8 @@ CONNECT_TIMEOUT_SECONDS = 10.0
 READ_TIMEOUT_SECONDS = 300.0
 
 _CHUNK_BYTES = 1 << 16
+#: Larger bodies wait on disk.
+_MEMORY_BYTES = 16 * 1024 * 1024
 
 
 class _TimeoutAdapter(HTTPAdapter):
@@ -45,27 +50,45 @@ def http_session(
     return session
 
 
-def save_body(response: requests.Response, into: BinaryIO) -> int:
-    """Write a streamed body to a file. It is unpacked here: a cut gzip stream would otherwise pass for a short body.
+def save_body(response: requests.Response) -> tuple[BinaryIO, int]:
+    """Receive a streamed body whole, in memory or, if it is large, in a temporary file.
+
+    It is unpacked here: a cut gzip stream would otherwise pass for a short body.
 
     :param response: an answer whose body has not been read.
-    :param into: a seekable binary file, emptied first; it stands at its beginning afterwards.
-    :return: bytes that came over the wire.
+    :return: the body, a seekable file at its beginning, and the bytes that came over the wire. In memory it is Arrow's,
+        whose CSV reader takes it as it lies there.
     :raises requests.exceptions.ContentDecodingError: when the body ended before its declared or packed end.
     """
-    into.seek(0)
-    into.truncate()
     packed = "gzip" in response.headers.get("Content-Encoding", "").lower()
     unpacker = zlib.decompressobj(wbits=31) if packed else None
-    received = 0
+    received = size = 0
+    memory, disk = pa.BufferOutputStream(), None
     for chunk in response.raw.stream(_CHUNK_BYTES, decode_content=False):
         received += len(chunk)
-        into.write(unpacker.decompress(chunk) if unpacker else chunk)
+        for plain in _unpacked(chunk, unpacker):
+            size += len(plain)
+            if disk is None and size > _MEMORY_BYTES:
+                disk = tempfile.TemporaryFile()  # noqa: SIM115  # whoever gets it closes it
+                disk.write(memory.getvalue())
+            (disk or memory).write(plain)
     declared = response.headers.get("Content-Length")
     if (declared is not None and int(declared) != received) or (unpacker and received and not unpacker.eof):
         raise requests.exceptions.ContentDecodingError("the body ended early")
-    into.seek(0)
-    return received
+    if disk is None:
+        return cast("BinaryIO", pa.BufferReader(memory.getvalue())), received
+    disk.seek(0)
+    return disk, received
+
+
+def _unpacked(chunk: bytes, unpacker: Any) -> Iterator[bytes]:
+    """A chunk's content in pieces: CSV shrinks to a fifteenth, and large pieces leave holes in each thread's memory."""
+    if unpacker is None:
+        yield chunk
+        return
+    while chunk:
+        yield unpacker.decompress(chunk, _CHUNK_BYTES)
+        chunk = unpacker.unconsumed_tail
 
 
 def tls_problem(what: str, error: Exception) -> Exception:

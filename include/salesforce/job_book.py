@@ -170,8 +170,8 @@ class JobBook:
 
     def _header(self, job_id: str) -> tuple[str, ...]:
         def first_line(body: BinaryIO, _: Mapping[str, str]) -> tuple[str, ...]:
-            line = body.readline().decode("utf-8", "replace")
-            return tuple(next(csv.reader(io.StringIO(line)), ()))
+            text = body.read().decode("utf-8", "replace")
+            return tuple(next(csv.reader(io.StringIO(text)), ()))
 
         path, what = f"jobs/query/{job_id}/results", f"looking at Bulk job {job_id}"
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import threading
 from collections.abc import Callable, Iterable
 
 import requests
@@ -33,6 +34,7 @@ class Login:
         self._sessions: set[str] = set()
         self._connection: Salesforce | None = None
         self._warned = False
+        self._lock = threading.Lock()
 
     def connection(self) -> Salesforce:
         """The connection; made at the first call and after `forget`.
@@ -42,20 +44,26 @@ class Login:
         :raises ApiLimitReached: when the org has no API requests left.
         :raises Unavailable: when another attempt may succeed.
         """
-        if self._connection is None:
-            self._connection = self._log_in()
-            self._sessions.add(self._connection.session_id or "")
-            if self._connection.auth_type in {"password", "ipfilter"} and not self._warned:
-                self._warned = True
-                log.warning(
-                    "This connection logs in with a password. Salesforce retires the SOAP login with Summer '27: "
-                    "change the connection to client credentials (consumer key and secret) or JWT."
-                )
-        return self._connection
+        with self._lock:
+            if self._connection is None:
+                self._connection = self._log_in()
+                self._sessions.add(self._connection.session_id or "")
+                if self._connection.auth_type in {"password", "ipfilter"} and not self._warned:
+                    self._warned = True
+                    log.warning(
+                        "This connection logs in with a password. Salesforce retires the SOAP login with Summer '27: "
+                        "change the connection to client credentials (consumer key and secret) or JWT."
+                    )
+            return self._connection
 
-    def forget(self) -> None:
-        """Drop the connection: the next request logs in again."""
-        self._connection = None
+    def forget(self, expired: Salesforce | None = None) -> None:
+        """Drop the connection: the next request logs in again. Of several requests that met its end, one does.
+
+        :param expired: the connection whose session has expired; one that was made since is kept. Default: any.
+        """
+        with self._lock:
+            if expired is None or self._connection is expired:
+                self._connection = None
 
     def hide(self, text: str) -> str:
         """A text without the secrets of this login and without the tokens that it was given.

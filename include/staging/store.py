@@ -23,6 +23,10 @@ log = logging.getLogger(__name__)
 
 #: A staged file is closed at the first row group that brings it to this size (bytes, compressed).
 TARGET_FILE_BYTES = 128 * 1024 * 1024
+#: Batches are gathered to row groups of at least this size (bytes, as Arrow holds them).
+ROW_GROUP_BYTES = 4 * 1024 * 1024
+#: A column whose values differ is not worth a dictionary; this many bytes of it are tried (bytes).
+_DICTIONARY_BYTES = 64 * 1024
 #: Rows handed to a reader at a time, unless it asks for another number.
 READ_BATCH_ROWS = 10_000
 
@@ -63,7 +67,7 @@ def path_safe(name: str) -> str:
 def write_parquet(
     uri_folder: str, tables: Iterable[pa.Table | pa.RecordBatch], schema: pa.Schema, stem: str
 ) -> list[str]:
-    """Write batches to Parquet as they come; one batch is held at a time and becomes one row group.
+    """Write batches to Parquet as they come; a row group is held at a time.
 
     :param uri_folder: where to; created if need be.
     :param tables: what to write, each with exactly this schema.
@@ -78,18 +82,15 @@ def write_parquet(
     sink: pa.NativeFile | None = None
     writer: pq.ParquetWriter | None = None
     try:
-        for batch in tables:
-            if batch.num_rows == 0:
-                continue
+        for group in _row_groups(tables, schema):
             if writer is None:
                 name = f"{stem}-{len(uris):05d}.parquet"
                 sink = filesystem.open_output_stream(f"{path}/{name}")
-                writer = pq.ParquetWriter(sink, schema, compression="snappy")
+                writer = pq.ParquetWriter(
+                    sink, schema, compression="snappy", dictionary_pagesize_limit=_DICTIONARY_BYTES
+                )
                 uris.append(join(uri_folder, name))
-            if isinstance(batch, pa.RecordBatch):
-                writer.write_batch(batch)
-            else:
-                writer.write_table(batch)
+            writer.write_table(group)
             if sink is not None and sink.tell() >= TARGET_FILE_BYTES:
                 writer.close()
                 sink.close()
@@ -100,6 +101,21 @@ def write_parquet(
         if sink is not None:
             sink.close()
     return uris
+
+
+def _row_groups(tables: Iterable[pa.Table | pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Table]:
+    gathered: list[pa.RecordBatch] = []
+    held = 0
+    for some in tables:
+        for batch in some.to_batches() if isinstance(some, pa.Table) else (some,):
+            if batch.num_rows:
+                gathered.append(batch)
+                held += batch.nbytes
+        if held >= ROW_GROUP_BYTES:
+            yield pa.Table.from_batches(gathered, schema)
+            gathered, held = [], 0
+    if gathered:
+        yield pa.Table.from_batches(gathered, schema)
 
 
 def read_batches(

@@ -14,11 +14,13 @@ from local.org import timestamps
 from local.org.api_calls import Call, data_api, json_answer, whole_number
 from local.org.bulk_jobs import Job
 from local.org.bulk_results import DELIMITERS, LINE_ENDINGS
-from local.org.errors import SalesforceError, invalid_locator, method_not_allowed
-from local.org.strikes import JOB_END, PAGE
+from local.org.errors import SalesforceError, invalid_locator, method_not_allowed, not_found
+from local.org.strikes import JOB_END, JOB_SECONDS, PAGE
 
 OPERATIONS = ("query", "queryAll")
 _LISTED = 1000
+#: The first version with resultPages, the pages that one answer names, and their records: Salesforce tells no number.
+_PAGES_SINCE, _PAGES_NAMED, _PAGE_RECORDS = 58.0, 5, 50_000
 
 
 def job_json(call: Call, job: Job, *, whole: bool = True) -> dict[str, Any]:
@@ -105,6 +107,7 @@ def _create(call: Call) -> Response:
         delimiter=_choice(body, "columnDelimiter", tuple(DELIMITERS), "COMMA"),
         line_ending=_choice(body, "lineEnding", tuple(LINE_ENDINGS), "LF"),
         end=call.request.scope.get(JOB_END),
+        seconds=float(call.request.scope.get(JOB_SECONDS) or 0),
     )
     return json_answer(job_json(call, job, whole=False))
 
@@ -128,26 +131,58 @@ def _results(call: Call) -> Response:
     short = call.request.scope.get(PAGE)
     asked = whole_number(call.query("maxRecords"), name="maxRecords", low=1, high=10**9)
     maximum = asked if short is None else int(short)
-    part = call.org.jobs.results(call.path("job_id"), start=_locator(call.query("locator")), maximum=maximum)
+    start, size = _part(call.query("locator"))
+    if maximum is None or (size is not None and size < maximum):
+        maximum = size
+    part = call.org.jobs.results(call.path("job_id"), start=start, maximum=maximum)
     following = "null" if part.next_start is None else _encode(part.next_start)
     headers = {"Sforce-Locator": following, "Sforce-NumberOfRecords": str(part.records)}
     return StreamingResponse(part.chunks, media_type="text/csv", headers=headers)
+
+
+def _result_pages(call: Call) -> Response:
+    if float(call.version) < _PAGES_SINCE:
+        raise not_found()
+    job = call.org.jobs.completed(call.path("job_id"))
+    if float(call.version) != job.version:
+        raise SalesforceError("API_VERSION_MISMATCH", f"the job was created by version {job.version}", status=409)
+    size = int(call.request.scope.get(PAGE) or _PAGE_RECORDS)
+    starts = range(_locator(call.query("locator")), max(1, job.records), size)
+    base = f"/services/data/v{call.version}/jobs/query/{job.id}"
+    answer: dict[str, Any] = {
+        "resultPages": [
+            {"resultUrl": f"{base}/results?locator={_encode_part(start, size)}"} for start in starts[:_PAGES_NAMED]
+        ],
+        "done": len(starts) <= _PAGES_NAMED,
+    }
+    if not answer["done"]:
+        answer["nextRecordsUrl"] = f"{base}/resultPages?locator={_encode(starts[_PAGES_NAMED])}"
+    return json_answer(answer)
 
 
 def _encode(position: int) -> str:
     return base64.urlsafe_b64encode(str(position).encode()).decode()
 
 
+def _encode_part(position: int, size: int) -> str:
+    return base64.urlsafe_b64encode(f"{position}+{size}".encode()).decode()
+
+
 def _locator(text: str | None) -> int:
+    return _part(text)[0]
+
+
+def _part(text: str | None) -> tuple[int, int | None]:
+    """Position and size that a locator names; those of Sforce-Locator name no size."""
     if not text:
-        return 0
+        return 0, None
     try:
-        position = base64.urlsafe_b64decode(text).decode("ascii")
+        position, _, size = base64.urlsafe_b64decode(text).decode("ascii").partition("+")
     except (binascii.Error, ValueError):
         raise invalid_locator() from None
-    if not position.isdigit() or len(position) > 15:
+    if not position.isdigit() or len(position) > 15 or (size and not size.isdigit()):
         raise invalid_locator()
-    return int(position)
+    return int(position), int(size) if size else None
 
 
 def routes() -> list[Route]:
@@ -160,5 +195,6 @@ def routes() -> list[Route]:
             Route(f"{base}{slash}", data_api("bulkJobs", _jobs), methods=["GET", "POST"]),
             Route(f"{base}/{{job_id}}{slash}", data_api("bulkJob", _job), methods=["GET", "PATCH", "DELETE"]),
             Route(f"{base}/{{job_id}}/results{slash}", data_api("bulkResults", _results), methods=["GET"]),
+            Route(f"{base}/{{job_id}}/resultPages{slash}", data_api("bulkResultPages", _result_pages), methods=["GET"]),
         )
     ]

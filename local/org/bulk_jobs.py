@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from local.org.bulk_results import ResultFile
+from local.org.bulk_results import ResultFile, csv_line
 from local.org.database import Database
 from local.org.errors import SalesforceError, not_found
 from local.org.ids import numbered
@@ -87,6 +87,7 @@ class BulkJobs:
         delimiter: str,
         line_ending: str,
         end: tuple[str, str | None] | None = None,
+        seconds: float = 0,
     ) -> Job:
         """Accept a job and run it in the background.
 
@@ -96,6 +97,7 @@ class BulkJobs:
         :param delimiter: a key of DELIMITERS.
         :param line_ending: a key of LINE_ENDINGS.
         :param end: state and error message that the job is put into instead of being run.
+        :param seconds: how long it takes beyond its work.
         :raises SalesforceError: if the query is wrong, or Bulk API 2.0 does not take it.
         """
         found = self._queries.plan(query)
@@ -124,7 +126,7 @@ class BulkJobs:
             )
         job = self.get(job_id)
         if end is None:
-            self._pool.submit(self._run, job)
+            self._pool.submit(self._run, job, seconds)
         else:
             self.settle(job.id, end[0], error=end[1])
         return job
@@ -192,6 +194,17 @@ class BulkJobs:
             )
             return changed.rowcount > 0
 
+    def completed(self, job_id: str) -> Job:
+        """Return a job that has a result.
+
+        :param job_id: its Id.
+        :raises SalesforceError: if it has not completed.
+        """
+        job = self.get(job_id)
+        if job.state != "JobComplete":
+            raise SalesforceError("INVALIDJOBSTATE", f"Job is not in a completed state: {job.state}")
+        return job
+
     def results(self, job_id: str, *, start: int, maximum: int | None) -> ResultPart:
         """Return records of a job's result.
 
@@ -200,9 +213,7 @@ class BulkJobs:
         :param maximum: at most so many; None for all.
         :raises SalesforceError: if the job has not completed or the locator points behind its end.
         """
-        job = self.get(job_id)
-        if job.state != "JobComplete":
-            raise SalesforceError("INVALIDJOBSTATE", f"Job is not in a completed state: {job.state}")
+        job = self.completed(job_id)
         if start and start >= job.records:
             raise SalesforceError("INVALID_QUERY_LOCATOR", "invalid query locator")
         end = job.records if maximum is None else min(job.records, start + maximum)
@@ -213,10 +224,11 @@ class BulkJobs:
         """Wait for the jobs that run; those that wait are dropped."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _run(self, job: Job) -> None:
+    def _run(self, job: Job, seconds: float) -> None:
         began = time.monotonic()
         if not self.settle(job.id, "InProgress"):
             return
+        time.sleep(seconds)
         try:
             records = self._write(job)
         except SalesforceError as error:
@@ -238,10 +250,12 @@ class BulkJobs:
         found = self._queries.plan(job.query)
         connection = self._database.new_connection()
         try:
-            rows = self._queries.rows(connection, found, include_deleted=job.operation == "queryAll")
-            return ResultFile(self._folder, job.id).write(
-                found.fields, rows, delimiter=job.delimiter, line_ending=job.line_ending
-            )
+            result, deleted = ResultFile(self._folder, job.id), job.operation == "queryAll"
+            if line := csv_line(found.fields, delimiter=job.delimiter, line_ending=job.line_ending):
+                lines = self._queries.lines(connection, found, line, include_deleted=deleted)
+                return result.write_lines(found.fields, lines, delimiter=job.delimiter, line_ending=job.line_ending)
+            rows = self._queries.rows(connection, found, include_deleted=deleted)
+            return result.write(found.fields, rows, delimiter=job.delimiter, line_ending=job.line_ending)
         finally:
             connection.close()
 

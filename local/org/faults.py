@@ -28,6 +28,7 @@ DESCRIBE = "/services/data/v*/sobjects/*/describe"
 JOBS = "/services/data/v*/jobs/query"
 JOB = "/services/data/v*/jobs/query/750*"
 RESULTS = "/services/data/v*/jobs/query/*/results"
+RESULT_PAGES = "/services/data/v*/jobs/query/*/resultPages"
 UPDATED = "/services/data/v*/sobjects/*/updated*"
 LOGIN = "/sim.salesforce.com/services/*"
 
@@ -80,6 +81,13 @@ class Hang(_Model):
     """Say nothing until the client gives up, or for so many seconds; then close the connection."""
 
     kind: Literal["hang"] = "hang"
+    seconds: float = Field(gt=0, le=600)
+
+
+class Slow(_Model):
+    """Say nothing for so many seconds, then let the org answer."""
+
+    kind: Literal["slow"] = "slow"
     seconds: float = Field(gt=0, le=600)
 
 
@@ -141,6 +149,13 @@ class EndJob(_Model):
     error: str | None = None
 
 
+class SlowJob(_Model):
+    """Let the Bulk job that this request creates take so many seconds longer."""
+
+    kind: Literal["slow_job"] = "slow_job"
+    seconds: float = Field(gt=0, le=600)
+
+
 class Skew(_Model):
     """Shift the Date header of the answer by so many seconds."""
 
@@ -167,6 +182,7 @@ Action = Annotated[
     | Echo
     | Drop
     | Hang
+    | Slow
     | Truncate
     | Lose
     | Replace
@@ -174,6 +190,7 @@ Action = Annotated[
     | ShortPage
     | ExpireSessions
     | EndJob
+    | SlowJob
     | Skew
     | SetUsage
     | Advance,
@@ -285,6 +302,8 @@ class FaultPlan:
                 return strikes.drop(app, after=action.after)
             case Hang():
                 return strikes.hang(action.seconds)
+            case Slow():
+                return strikes.slow(app, action.seconds)
             case Truncate():
                 return strikes.truncate(app, keep=action.keep, packed=action.packed)
             case Lose():
@@ -297,6 +316,8 @@ class FaultPlan:
                 scope[strikes.PAGE] = action.rows
             case EndJob():
                 scope[strikes.JOB_END] = (action.state, action.error)
+            case SlowJob():
+                scope[strikes.JOB_SECONDS] = action.seconds
             case Skew():
                 scope[strikes.SKEW] = action.seconds
             case ExpireSessions():

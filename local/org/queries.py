@@ -112,6 +112,27 @@ class Queries:
         sql = f"SELECT {columns} FROM {self._source(found, include_deleted)}{found.order}{found.limits}"
         yield from self._run(connection, sql, found.parameters)
 
+    def lines(
+        self,
+        connection: sqlite3.Connection,
+        found: Plan,
+        line: Callable[[Callable[[Field], str]], str],
+        *,
+        include_deleted: bool,
+    ) -> Iterator[bytes]:
+        """Yield what a query selects as lines that SQLite writes, in UTF-8: many times faster than rows.
+
+        :param connection: where to read; from now on it gives texts as bytes.
+        :param found: the plan.
+        :param line: makes the line's SQL expression of the fields'.
+        :param include_deleted: whether soft-deleted records are among them.
+        """
+        expression = line(self.store.expression(found.sobject))
+        connection.text_factory = bytes
+        sql = f"SELECT {expression} FROM {self._source(found, include_deleted)}{found.order}{found.limits}"
+        for (text,) in self._run(connection, sql, found.parameters):
+            yield text
+
     def records(
         self, sobject: SObject, fields: Sequence[Field], ids: Sequence[str], *, version: str, include_deleted: bool
     ) -> list[dict[str, Any]]:

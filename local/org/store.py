@@ -169,6 +169,15 @@ class Store:
             self._make_columns(connection, name, set(record.values))
             self._insert(connection, name, [(record_id, record)])
 
+    def make_columns(self, name: str, fields: Iterable[str]) -> None:
+        """Make the columns of fields that no event has set yet, for whoever fills the table by SQL.
+
+        :param name: the object.
+        :param fields: API names.
+        """
+        with self.database.write() as connection:
+            self._make_columns(connection, name, set(fields))
+
     def counts(self) -> dict[str, dict[str, int]]:
         """Return, for each object that has records or events, how many."""
         connection = self.database.connection()

@@ -17,7 +17,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 #: Keys of a request's scope that tell the org's own handlers of a fault.
-PAGE, JOB_END, SKEW = "sim.page", "sim.job_end", "sim.skew"
+PAGE, JOB_END, JOB_SECONDS, SKEW = "sim.page", "sim.job_end", "sim.job_seconds", "sim.skew"
 
 _HTML = "<html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>"
 
@@ -107,6 +107,20 @@ def hang(seconds: float) -> ASGIApp:
             await _close(receive)
 
     return hanging
+
+
+def slow(app: ASGIApp, seconds: float) -> ASGIApp:
+    """Return an app that lets the org answer after a while.
+
+    :param app: the org.
+    :param seconds: how long it says nothing.
+    """
+
+    async def later(scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.sleep(seconds)
+        await app(scope, receive, send)
+
+    return later
 
 
 def truncate(app: ASGIApp, *, keep: float, packed: bool) -> ASGIApp:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from include.config.object_file import ObjectFile
-from include.salesforce import errors
+from include.salesforce import bulk, bulk_page, bulk_pages, errors, http
 from include.salesforce.bulk import Polling, read_bulk
 from include.salesforce.convert import schema_of
 from include.salesforce.job_book import JobBook
@@ -44,8 +44,8 @@ def result(content: bytes, rows: int, locator: str = "null") -> tuple[int, None,
     return 200, None, {"Sforce-NumberOfRecords": str(rows), "Sforce-Locator": locator}, content
 
 
-def read(scripted: Any, polling: Polling | None = None) -> Iterator[pa.RecordBatch]:
-    client = scripted.client()
+def read(scripted: Any, polling: Polling | None = None, most_usage: float = 100) -> Iterator[pa.RecordBatch]:
+    client = scripted.client(max_api_usage_percentage=most_usage)
     with tempfile.TemporaryDirectory() as folder:
         yield from read_bulk(
             client=client,
@@ -153,3 +153,111 @@ def test_waits_grow_to_a_limit_and_end() -> None:
     assert waits[:3] == [0.2, pytest.approx(0.32), pytest.approx(0.512)]
     assert max(waits) == 10
     assert 7_190 <= sum(waits) <= 7_200
+
+
+def test_a_record_larger_than_a_block_is_read(scripted: Any) -> None:
+    large = b'"a01","2026-01-05T00:00:00.000Z","' + b"x" * 1_600_000 + b'"\n'
+    rows = run(scripted, result(HEAD + ROW + large + ROW, 3), job=complete(3))
+    assert [len(row["note__c"]) for row in rows] == [len('one\n"two", three'), 1_600_000, len('one\n"two", three')]
+
+
+def test_what_a_page_may_not_hold_in_memory_waits_in_a_file(scripted: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bulk_page, "_HELD_BYTES", 100_000)
+    monkeypatch.setattr(bulk_page, "_BLOCKS_BYTES", (50_000, 50_000))
+    monkeypatch.setattr(http, "_MEMORY_BYTES", 60_000)
+    written = b"".join(b'"a%06d","2026-01-05T00:00:00.000Z","%s"\n' % (number, b"n" * 90) for number in range(5_000))
+    rows = run(scripted, result(HEAD + written, 5_000), job=complete(5_000))
+    assert [row["id"] for row in rows] == [f"a{number:06d}" for number in range(5_000)]
+
+
+# ---------------------------------------------------------------------- pages side by side
+
+RESULT = "/services/data/v59.0/jobs/query/750x/results?locator="
+
+
+def pages_named(*locators: str, following: str | None = None, key: str = "nextRecordsUrl") -> dict[str, Any]:
+    listed = {"resultPages": [{"resultUrl": RESULT + locator} for locator in locators], "done": following is None}
+    return listed if following is None else listed | {key: f"/services/data/v59.0/jobs/query/750x/{following}"}
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fetch the pages of any result at once; but one thread, so that a script of answers can follow."""
+    monkeypatch.setattr(bulk, "PARALLEL_FROM", 0)
+    monkeypatch.setattr(bulk_pages, "AT_ONCE", 1)
+
+
+def asked_for(scripted: Any) -> list[str]:
+    return [path.rpartition("/")[2] for method, path, _ in scripted.asked if "result" in path and method == "GET"]
+
+
+@pytest.mark.usefixtures("at_once")
+@pytest.mark.parametrize("key", ["nextRecordsUrl", "nextRecordUrl"])
+def test_the_pages_that_salesforce_names_are_fetched(scripted: Any, key: str) -> None:
+    scripted.answer(200, JOB).answer(200, complete(4))
+    scripted.answer(200, pages_named("A", "B", following="resultPages?locator=C", key=key))
+    for named, content in (("x", ROW), ("y", ROW * 2)):
+        said = {"Sforce-NumberOfRecords": str(content.count(b"a01")), "Sforce-Locator": named}
+        scripted.answer(200, None, said, raw=HEAD + content)
+    scripted.answer(200, pages_named("C"))
+    scripted.answer(200, None, {"Sforce-NumberOfRecords": "1", "Sforce-Locator": "null"}, raw=HEAD + ROW)
+    scripted.answer(204)
+    assert sum(batch.num_rows for batch in read(scripted)) == 4
+    expected = ["resultPages", "results?locator=A", "results?locator=B", "resultPages?locator=C", "results?locator=C"]
+    assert asked_for(scripted) == expected
+
+
+@pytest.mark.usefixtures("at_once")
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (404, [{"errorCode": "NOT_FOUND", "message": "The requested resource does not exist"}]),
+        (405, [{"errorCode": "METHOD_NOT_ALLOWED", "message": "no"}]),
+        (403, [{"errorCode": "FUNCTIONALITY_NOT_ENABLED", "message": "no"}]),
+        (200, {"resultPages": [], "done": True}),
+    ],
+)
+def test_an_org_that_names_no_pages_is_read_by_locators(scripted: Any, status: int, body: Any) -> None:
+    scripted.answer(200, JOB).answer(200, complete(1)).answer(status, body)
+    scripted.answer(200, None, {"Sforce-NumberOfRecords": "1"}, raw=HEAD + ROW).answer(204)
+    assert sum(batch.num_rows for batch in read(scripted)) == 1
+    assert asked_for(scripted) == ["resultPages", "results?maxRecords=50"]
+
+
+@pytest.mark.usefixtures("at_once")
+@pytest.mark.parametrize("second", [{"following": "resultPages"}, {}])
+def test_a_page_that_is_named_twice_ends_the_read(scripted: Any, second: dict[str, str]) -> None:
+    scripted.answer(200, JOB).answer(200, complete(9))
+    if second:
+        scripted.answer(200, pages_named("A", following="resultPages"))
+        scripted.answer(200, None, {"Sforce-NumberOfRecords": "1"}, raw=HEAD + ROW)
+        scripted.answer(200, pages_named("B", following="resultPages"))
+    else:
+        scripted.answer(200, pages_named("A", "A"))
+    scripted.answer(204)
+    with pytest.raises(errors.IncompleteRead, match="same next page twice"):
+        list(read(scripted))
+    assert scripted.asked[-1][0] == "DELETE"
+
+
+@pytest.mark.usefixtures("at_once")
+def test_named_pages_with_fewer_records_than_the_job_found_are_incomplete(scripted: Any) -> None:
+    scripted.answer(200, JOB).answer(200, complete(5)).answer(200, pages_named("A"))
+    scripted.answer(200, None, {"Sforce-NumberOfRecords": "1"}, raw=HEAD + ROW).answer(204)
+    with pytest.raises(errors.IncompleteRead, match="found 5 records, its result holds 1"):
+        list(read(scripted))
+
+
+@pytest.mark.usefixtures("at_once")
+def test_the_reserve_is_asked_before_each_page(scripted: Any) -> None:
+    usage = {"Sforce-Limit-Info": "api-usage=90/100"}
+    scripted.answer(200, JOB).answer(200, complete(2)).answer(200, pages_named("A", "B"))
+    scripted.answer(200, None, {"Sforce-NumberOfRecords": "1", **usage}, raw=HEAD + ROW).answer(204)
+    with pytest.raises(errors.ApiReserveReached):
+        list(read(scripted, most_usage=50))
+    assert asked_for(scripted) == ["resultPages", "results?locator=A"]
+
+
+def test_a_small_result_is_not_worth_a_list_of_its_pages(scripted: Any) -> None:
+    run(scripted, result(HEAD + ROW, 1), job=complete(1))
+    assert asked_for(scripted) == ["results?maxRecords=50"]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -15,6 +18,7 @@ import pytest
 
 from include.config.environment import current_environment
 from include.config.object_file import ObjectFile, read_object_files
+from include.salesforce import bulk, bulk_pages
 from include.salesforce.bulk import Polling
 from include.salesforce.client import SalesforceClient
 from include.salesforce.errors import BulkJobFailed, IncompleteRead, QueryCursorLost, SourceUnavailable, WrongOrg
@@ -24,6 +28,7 @@ from include.salesforce.read_plan import make_read_plan
 from include.salesforce.stats import NoExtraction, get_extraction_stats, render_stats
 from include.staging import store
 from include.staging.manifest import ExtractionManifest, Window
+from local.org.faults import RESULT_PAGES, RESULTS, Drop, ExpireSessions, Fault, Lose, ShortPage
 from local.org.handle import OrgHandle
 from tests.include.salesforce.conftest import T6, load, user_events, user_id, window
 
@@ -111,7 +116,7 @@ def test_a_batch_holds_no_more_rows_than_it_may(
     assert seen == [(200, 500), (400, 500), (500, 500)]
     (uri,) = manifest.files
     metadata = pq.read_metadata(uri)
-    assert [metadata.row_group(place).num_rows for place in range(metadata.num_row_groups)] == [200, 200, 100]
+    assert [metadata.row_group(place).num_rows for place in range(metadata.num_row_groups)] == [500]
 
 
 @BOTH
@@ -292,3 +297,64 @@ def test_the_numbers_of_a_run_can_be_asked_for_later(
     assert "40 (40 distinct Ids, Salesforce counts 40)" in render_stats(first)
     with pytest.raises(NoExtraction, match=r"run 'gone'.*manual__1:00"):
         get_extraction_stats(environment=environment, object_file=ACCOUNT, run_id="gone")
+
+
+def test_pages_side_by_side_stage_the_same_files_as_one_behind_the_other(
+    shared_org: OrgHandle, client_of: MakeClient, read: Read, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Eleven pages; of one the connection breaks, of another the session expires while its neighbour comes."""
+    alone = read(client_of(shared_org), USER, window(), "bulk")
+    expected = [pq.read_table(uri) for uri in alone.files]
+    monkeypatch.setattr(bulk, "PARALLEL_FROM", 0)
+    monkeypatch.setattr(bulk_pages, "AT_ONCE", 4)
+    shared_org.set_faults(
+        [
+            Fault(do=ShortPage(rows=48), path=RESULT_PAGES, times=None),
+            Fault(do=Drop(after=0.5), path=RESULTS, nth=3),
+            Fault(do=ExpireSessions(), path=RESULTS, nth=6),
+        ]
+    )
+    client = client_of(shared_org)
+    client.sleep = lambda _: None
+    try:
+        together = read(client, USER, window(), "bulk")
+        assert shared_org.faults_struck() == [3, 1, 1]
+    finally:
+        shared_org.clear_faults()
+    assert [pq.read_table(uri) for uri in together.files] == expected
+    assert together.stats.reads == 1
+    assert shared_org.stats()["bulk_jobs"] == {}
+
+
+def test_a_read_whose_pages_lacked_records_goes_by_locators(
+    shared_org: OrgHandle, client_of: MakeClient, read: Read, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk, "PARALLEL_FROM", 0)
+    shared_org.set_faults([Fault(do=Lose(rows=1), path=RESULTS, nth=1)])
+    try:
+        manifest = read(client_of(shared_org), USER, window(), "bulk")
+        listed = shared_org.stats()["api"]["calls_by_resource"]["bulkResultPages"]
+    finally:
+        shared_org.clear_faults()
+    assert (manifest.stats.reads, manifest.stats.rows) == (2, 500)
+    read(client_of(shared_org), USER, window(), "bulk")
+    assert shared_org.stats()["api"]["calls_by_resource"]["bulkResultPages"] == listed + 1, "once a first read"
+
+
+def test_a_bulk_read_does_not_load_pandas(shared_org: OrgHandle, tmp_path: Path) -> None:
+    """It takes a third of a second and 50 MB, and Arrow loads it for the first Python value that it is given."""
+    script = (
+        "import sys; from tests.include.salesforce.test_extraction import USER, Read, window; import json, pathlib\n"
+        "from simple_salesforce import Salesforce; from include.salesforce.client import SalesforceClient\n"
+        "from include.salesforce.http import http_session\n"
+        "client = SalesforceClient(lambda: Salesforce(session=http_session(), **json.loads(sys.argv[1])))\n"
+        "assert 'pandas' not in sys.modules\n"
+        "found = Read(pathlib.Path(sys.argv[2]))(client, USER, window(), 'bulk')\n"
+        "assert found.stats.rows == 500 and 'pandas' not in sys.modules"
+    )
+    subprocess.run(
+        [sys.executable, "-c", script, json.dumps(shared_org.connection()["extra"]), str(tmp_path)],
+        cwd=Path(__file__).resolve().parents[3],
+        env={"REQUESTS_CA_BUNDLE": str(shared_org.ca_bundle), "PATH": ""},
+        check=True,
+    )

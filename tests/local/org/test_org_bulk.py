@@ -16,6 +16,7 @@ from simple_salesforce import Salesforce
 from simple_salesforce.bulk2 import ColumnDelimiter, LineEnding, Operation
 from simple_salesforce.exceptions import SalesforceMalformedRequest
 
+from local.org.faults import RESULT_PAGES, Fault, ShortPage
 from local.org.handle import OrgHandle
 from local.org.ids import numbered
 from tests.local.org.conftest import ACCOUNTS, USERS, log_in
@@ -233,3 +234,72 @@ def test_a_result_is_the_state_at_which_its_job_ran(org: OrgHandle, live: Callab
     org.set_clock(datetime(2026, 1, 8, tzinfo=UTC))
     assert len(read(client, job_id, maxRecords=3)) == 10
     assert len(read(client, run(client, "SELECT Id FROM User"))) == 20
+
+
+def test_the_pages_of_a_result_are_named_five_at_a_time(org: OrgHandle, live: Callable[..., None]) -> None:
+    live(
+        *(
+            {
+                "at": "2026-01-05T00:00:00Z",
+                "op": "insert",
+                "object": "User",
+                "Id": numbered("005", number),
+                "fields": {"Name": "paged"},
+            }
+            for number in range(64)
+        )
+    )
+    org.set_faults([Fault(do=ShortPage(rows=10), path=RESULT_PAGES, times=None)])
+    client = log_in(org)
+    job_id = run(client, "SELECT Id FROM User WHERE Name = 'paged'")
+    first = call(client, "GET", f"/{job_id}/resultPages").json()
+    second = call(client, "GET", f"/{job_id}/{first['nextRecordsUrl'].rpartition('/')[2]}").json()
+    assert (len(first["resultPages"]), first["done"]) == (5, False)
+    assert (len(second["resultPages"]), second["done"], "nextRecordsUrl" in second) == (2, True, False)
+    rows = []
+    for page in first["resultPages"] + second["resultPages"]:
+        assert page["resultUrl"].startswith(f"/services/data/v59.0/jobs/query/{job_id}/results?locator=")
+        part = call(client, "GET", f"/{job_id}/{page['resultUrl'].rpartition('/')[2]}")
+        rows += part.text.splitlines()[1:]
+        assert part.headers["Sforce-NumberOfRecords"] in {"10", "4"}
+    assert [row.strip('"') for row in rows] == [row[0] for row in read(client, job_id)]
+    nobody = run(client, "SELECT Id FROM User WHERE Name = 'B'")
+    empty = call(client, "GET", f"/{nobody}/resultPages").json()
+    assert (len(empty["resultPages"]), empty["done"]) == (1, True)
+
+
+def test_result_pages_need_version_58_and_the_version_of_the_job(salesforce: Salesforce) -> None:
+    job_id = run(salesforce, "SELECT Id FROM Account")
+    url = salesforce.bulk2_url + f"query/{job_id}/resultPages"
+    for version, status in (("57.0", 404), ("60.0", 409), ("59.0", 200)):
+        answer = salesforce.session.get(url.replace("59.0", version), headers=salesforce.headers, timeout=60)
+        assert answer.status_code == status
+
+
+def test_sqlite_writes_the_lines_that_csv_writer_would(org: OrgHandle, live: Callable[..., None]) -> None:
+    """A number among the fields has the lines written in Python; without it SQLite writes them."""
+    texts = ['a"b', "", None, "c,d;e|f", "\r\n", "🚀\u2028 עברית", "' || x || '", "x" * 255]
+    live(
+        *(
+            {
+                "at": "0001-01-01T00:00:00Z" if number else "2026-01-05T00:00:00Z",
+                "op": "insert",
+                "object": "Account",
+                "Id": numbered("001", number),
+                "fields": {"Name": text, "AnnualRevenue": 1.5},
+            }
+            for number, text in enumerate(texts)
+        )
+    )
+    client = log_in(org)
+    fields = "Id, Name, IsDeleted, CreatedDate, OwnerId"
+    for delimiter in ColumnDelimiter:
+        for ending in LineEnding:
+            dialect = {"column_delimiter": delimiter, "line_ending": ending}
+            quick, slow = (
+                call(client, "GET", f"/{run(client, f'SELECT {chosen} FROM Account ORDER BY Id', **dialect)}/results")
+                for chosen in (fields, f"{fields}, AnnualRevenue")
+            )
+            sign = {"COMMA": ",", "TAB": "\t", "SEMICOLON": ";", "PIPE": "|", "CARET": "^", "BACKQUOTE": "`"}
+            number = f'{sign[delimiter.value]}"1.5"'
+            assert slow.text.replace(number, "").replace(f'{sign[delimiter.value]}"AnnualRevenue"', "") == quick.text
