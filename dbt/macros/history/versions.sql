@@ -3,7 +3,11 @@
 
     A value is carried as a code: 'v' and the value, 'n' for null, null for unknown (the row did not observe the field).
     Unknown is not null: a tracked field's code is compared with the last one that is known, the first known one opens
-    nothing, and a version carries the last known value of every column. -#}
+    nothing, and a version carries the last known value of every column.
+
+    `is_affected` says which versions the pending observations may have changed: the one that holds a record's last
+    observation before the first pending one, and those after it. Earlier ones follow from what was observed before, so
+    the dimension has them as they are. -#}
 {% macro scd2_versions(noun, changes) -%}
     {%- set object = sf_object(noun) -%}
     {%- set id = object.id -%}
@@ -24,7 +28,8 @@ with observations as (
         row_number() over (
             partition by {{ id }}
             order by _window_end, system_modstamp, _extracted_at, _row_hash, _change, _observed_columns
-        ) as observation_number
+        ) as observation_number,
+        is_pending
     from {{ changes }}
 ),
 
@@ -39,7 +44,8 @@ compared as (
         {{ last_known(column.name ~ '_code', by_time ~ ' rows between unbounded preceding and current row') }}
             as {{ column.name }}_known,
         {%- endfor %}
-        lag(is_deleted) over ({{ by_time }}) as is_deleted_before
+        lag(is_deleted) over ({{ by_time }}) as is_deleted_before,
+        min(case when is_pending then observation_number end) over (partition by {{ id }}) as first_pending
     from observations
 ),
 
@@ -100,7 +106,8 @@ closings as (
             as {{ column_data_type(column.type | default('string')) }}
         ) as {{ column.name }},
         {%- endfor %}
-        is_deleted
+        is_deleted,
+        coalesce(observation_number >= first_pending - 1, false) as is_affected
     from numbered
     where closes = 1
 ),
@@ -136,6 +143,7 @@ select
     effective_to is null as is_current,
     is_deleted,
     _scd_id,
+    is_affected,
     (select max(built._build) from {{ changes }} as built) as _build
 from identified
 {%- endmacro %}
