@@ -25,7 +25,7 @@ from include.lake.tables import arrow_schema, ensure_tables
 OBSERVATIONS: Final = 5
 BATCHES: Final = 40
 #: When the prepared versions say that they were written.
-WRITTEN: Final = datetime(2025, 3, 1)  # noqa: DTZ001 - the dimension's moments are UTC without a zone
+WRITTEN: Final = datetime(2025, 3, 1)
 #: Rows in a table at a time: what a worker can hold.
 _ROWS_AT_A_TIME = 2_000_000
 
@@ -165,13 +165,13 @@ class Writer:
         """Make the raw tables and the ledger."""
         for namespace in (self.environment.raw_namespace, self.environment.curated_namespace):
             self.catalog.create_namespace_if_not_exists(namespace)
-        types = {name: "string" for name in self.object_file.columns}
+        types = dict.fromkeys(self.object_file.columns, "string")
         types |= {name: "timestamptz" for name in types if name.endswith(("date", "modstamp"))}
         types |= {"isactive": "boolean", "isdeleted": "boolean"}
         ensure_tables(self.catalog, self.object_file, self.environment, dict(types))
 
     def write(self, history: History) -> None:
-        """The log, the mirror and the ledger of a history, as if forty-one runs had come and gone.
+        """The log and the ledger of a history, as if forty-one runs had come and gone.
 
         :param history: how much.
         """
@@ -179,7 +179,6 @@ class Writer:
             quarter = (batch + 9) // 10
             observed = observations(everybody(0, history.users), quarter, quarter)
             self._append(self.tables.changes, self._log(f"select * from ({observed}) where batch = {batch}"))
-        self.write_mirror(history, [])
         self._append(
             self.tables.ledger,
             f"""
@@ -272,4 +271,3 @@ class Writer:
 
     def _read(self, select: str, schema: pa.Schema) -> pa.Table:
         return self._database.execute(select).to_arrow_table().cast(schema)
-

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -128,7 +127,7 @@ def laptop_lake(folder: Path) -> Lake:
 
 
 def fill(lake: Lake, history: History) -> Writer:
-    """Write a history into an empty lake: log, mirror and ledger, the dimension, and dbt's snapshot.
+    """Write a history into an empty lake: log, ledger and dimension.
 
     :param lake: empty.
     :param history: how much.
@@ -136,12 +135,9 @@ def fill(lake: Lake, history: History) -> Writer:
     writer = Writer(lake.catalog, lake.environment)
     writer.create()
     # dbt makes its own tables, as on a first run; they are empty because the log is.
-    build(lake)
+    lake.dbt("run", "--select", "+dim_sf_user_scd")
     writer.write(history)
     writer.write_versions(history, writer.tables.dimension)
-    lake.dbt("run", "--select", "stg_sf_user")
-    lake.dbt("snapshot", "--select", "sf_user_snapshot")
-    writer.write_past(history, writer.tables.snapshot)
     return writer
 
 
@@ -169,7 +165,11 @@ def prepared(history: History) -> Lake:
         shutil.rmtree(folder, ignore_errors=True)
         lake = laptop_lake(folder)
         with lake.entered():
-            fill(lake, history)
+            writer = fill(lake, history)
+            writer.write_mirror(history, [])
+            lake.dbt("run", "--select", "stg_sf_user")
+            lake.dbt("snapshot", "--select", "sf_user_snapshot")
+            writer.write_past(history, writer.tables.snapshot)
         _set_down(tables, kept)
     _put_back(tables, kept)
     return laptop_lake(folder)

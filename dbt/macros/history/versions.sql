@@ -5,9 +5,9 @@
     Unknown is not null: a tracked field's code is compared with the last one that is known, the first known one opens
     nothing, and a version carries the last known value of every column.
 
-    `is_affected` says which versions the pending observations may have changed: the one that holds a record's last
-    observation before the first pending one, and those after it. Earlier ones follow from what was observed before, so
-    the dimension has them as they are. -#}
+    `standing` says what the pending observations may have changed: nothing in a 'settled' version, which ended before a
+    record's first pending observation; the end and the values of the 'open' one, which then was the last; a 'new' one
+    opens with or after it. What is settled follows from what was observed before, so the dimension has it as it is. -#}
 {% macro scd2_versions(noun, changes) -%}
     {%- set object = sf_object(noun) -%}
     {%- set id = object.id -%}
@@ -78,6 +78,7 @@ openings as (
     select
         {{ id }},
         version_number,
+        observation_number as first_observation,
         last_modified_date as update_date,
         {{ epoch_micros('coalesce(last_modified_date, system_modstamp, _window_end)') }} as modified_micros,
         {{ epoch_micros('coalesce(system_modstamp, _window_end, last_modified_date)') }} as stamped_micros,
@@ -107,7 +108,8 @@ closings as (
         ) as {{ column.name }},
         {%- endfor %}
         is_deleted,
-        coalesce(observation_number >= first_pending - 1, false) as is_affected
+        observation_number as last_observation,
+        first_pending
     from numbered
     where closes = 1
 ),
@@ -116,6 +118,11 @@ versions as (
     select
         closings.*,
         openings.update_date,
+        case
+            when openings.first_observation >= closings.first_pending then 'new'
+            when closings.last_observation >= closings.first_pending - 1 then 'open'
+            else 'settled'
+        end as standing,
         {{ from_epoch_micros('intervals.effective_micros') }} as effective_from,
         {{ from_epoch_micros('intervals.next_micros') }} as effective_to
     from closings
@@ -143,7 +150,7 @@ select
     effective_to is null as is_current,
     is_deleted,
     _scd_id,
-    is_affected,
+    standing,
     (select max(built._build) from {{ changes }} as built) as _build
 from identified
 {%- endmacro %}

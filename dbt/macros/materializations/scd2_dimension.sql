@@ -4,7 +4,8 @@
 
     A changed row is written as a deletion and an insertion of the same MERGE, because DuckDB's Iceberg MERGE takes only
     one updating action; an engine does the same underneath. Rows that are equal but for _dbt_updated_at are left alone,
-    so a re-run commits nothing.
+    so a re-run commits nothing. Where observations have arrived in order, only current rows are read
+    (scd2_merge.sql).
 
     The dimension follows its contract by growing: on_schema_change is append_new_columns, and nothing else is possible.
     Dropping a column would drop what it alone remembers, and ignoring one would break the contract.
@@ -34,9 +35,9 @@
 
     {%- call statement('main') -%}
         {%- if flags.EMPTY -%} select 'nothing was read, so nothing is merged' as skipped
-        {%- else -%} {{ scd2_merge(
-            target_relation, sql, record_key, versions, build, follows_on=scd2_follows_on(target_relation, versions, record_key, build)
-        ) }}
+        {%- elif scd2_follows_on(target_relation, versions, record_key, build) -%}
+            {{ scd2_merge_following(target_relation, sql, record_key, versions) }}
+        {%- else -%} {{ scd2_merge(target_relation, sql, record_key, versions if should_full_refresh(), build) }}
         {%- endif -%}
     {%- endcall -%}
 
