@@ -1,4 +1,4 @@
-"""History: what a batch of changes costs as the history grows, against dbt's snapshot, and the layouts of the dimension."""
+"""History: a batch of changes as the history grows, dbt's snapshot beside it, and the layouts of the dimension."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def cases(*, quick: bool) -> Sequence[Case]:
     return [*found, Case(key="layouts", subjects=subjects, rounds=1, most_seconds=3_600)]
 
 
-def sections(results: Results, *, plots: Path) -> Sequence[Section]:
+def sections(results: Results, *, plots: Path) -> Sequence[Section]:  # noqa: ARG001 - the tables say it
     """Growth on DuckDB and Trino, dbt's snapshot beside it, and the layouts.
 
     :param results: of this suite.
@@ -89,7 +89,7 @@ def _growth(results: Results) -> Section:
             "One batch, each change of another user, through `dbt build` of the dimension: models and tests, in one "
             "process, through the Iceberg REST endpoint. *Scattered*: over the whole table. *Recent*: among the newest "
             "5 % of the users. The target is for the dimension's model. Tests of the dimension read all of it, so they "
-            "grow with it, and so does int_sf_user_changes, which reads the log for all observations of the touched users."
+            "grow with it, and so does int_sf_user_changes, which reads the log for all that was observed of the users."
         ),
         verdicts=verdicts,
         tables=tables,
@@ -119,8 +119,8 @@ def _against_snapshot(results: Results) -> Section:
     return Section(
         heading="Against dbt snapshot",
         text=(
-            "The same changes in the mirror, through the stock snapshot (check strategy on the row's hash) into a table "
-            "with a row for each version. This project: the four models from the log to the dimension, without tests. "
+            "The same changes in the mirror, through the stock snapshot (check strategy on the row's hash) into a "
+            "table with a row for each version. This project: four models, from the log to the dimension, no tests. "
             "A snapshot sees one state a run; what changed twice in between, or arrives late, it does not have."
         ),
         tables=[Table(header=header, rows=rows)],
@@ -154,8 +154,8 @@ def _on_trino(results: Results) -> Section:
     return Section(
         heading="A thousand changes on a history that grows: Trino",
         text=(
-            "The same on Trino, over a stand-in for S3. CPU and bytes are Trino's own (`physicalInputDataSize`), files those "
-            "of the snapshot's summary. A MERGE writes position deletes; it rewrites no file."
+            "The same on Trino, over a stand-in for S3. CPU and bytes are Trino's own (`physicalInputDataSize`), files "
+            "those of the snapshot's summary. A MERGE writes position deletes; it rewrites no file."
         ),
         verdicts=verdicts,
         tables=[Table(header=header, rows=rows)],
@@ -189,9 +189,9 @@ def _layouts(results: Results) -> Section:
     return Section(
         heading="Layouts and codecs of the dimension",
         text=(
-            f"{_LAYOUT_VERSIONS:,} versions on Trino; the queries are those of docs/queries.md, all columns of the answer read. "
-            "The MERGE is the one that dbt runs for a thousand scattered changes. The default is `(is_current, bucket(8, "
-            "user_id))` with zstd: decision 8 says why."
+            f"{_LAYOUT_VERSIONS:,} versions on Trino; the queries are those of docs/queries.md, all columns read. "
+            "The MERGE is the one that dbt runs for a thousand scattered changes. The default is `(is_current, "
+            "bucket(8, user_id))` with zstd: decision 8 says why."
         ),
         tables=[Table(header=header, rows=rows)],
     )

@@ -58,7 +58,8 @@ def layouts(clock: Clock, *, versions: int, changes: int, rounds: int) -> Facts:
     :param versions: in the dimension.
     :param changes: of the MERGE, all over the table.
     :param rounds: how often each query is asked; the one that took least CPU counts.
-    :return: of each layout, codec and query `<layout>|<codec>|<query>|cpu`, `…|wall`, `…|scanned`; `…|bytes`, `…|files`.
+    :return: of each layout, codec and query `<layout>|<codec>|<query>|cpu`, `…|wall`, `…|scanned`; `…|bytes`,
+        `…|files`.
     """
     history, facts = History(versions), dict[str, float | str]()
     with trino_lake() as (lake, asked):

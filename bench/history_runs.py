@@ -1,4 +1,4 @@
-"""What is measured of the history: a batch of changes through dbt, on DuckDB and on Trino, and through dbt's snapshot."""
+"""A batch of changes through dbt, on DuckDB and on Trino, and through dbt's snapshot."""
 
 from __future__ import annotations
 
