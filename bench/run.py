@@ -12,6 +12,9 @@ from bench.measure import Sample, measure
 from bench.results import Record
 from bench.suite import Case, Suite
 
+#: Facts of a subject that the terminal shows; the record has all of them.
+_FACTS_SHOWN = 6
+
 
 def run(record: Record, suites: Mapping[str, Suite], *, path: Path, folder: Path, console: Console) -> bool:
     """Measure what the record lacks.
@@ -55,5 +58,5 @@ def _measured(record: Record, suite: str, case: Case, *, path: Path, folder: Pat
 def _said(sample: Sample) -> str:
     if sample.outcome != "done":
         return f"[yellow]{sample.outcome}[/]"
-    facts = ", ".join(f"{key} {value}" for key, value in sample.facts.items())
+    facts = ", ".join(f"{key} {value}" for key, value in list(sample.facts.items())[:_FACTS_SHOWN])
     return f"{sample.cpu:8.2f} s CPU {sample.wall:8.2f} s {sample.peak_mb:7,.0f} MB  {escape(facts)}"

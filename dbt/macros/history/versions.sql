@@ -3,7 +3,11 @@
 
     A value is carried as a code: 'v' and the value, 'n' for null, null for unknown (the row did not observe the field).
     Unknown is not null: a tracked field's code is compared with the last one that is known, the first known one opens
-    nothing, and a version carries the last known value of every column. -#}
+    nothing, and a version carries the last known value of every column.
+
+    `standing` says what the pending observations may have changed: nothing in a 'settled' version, which ended before a
+    record's first pending observation; the end and the values of the 'open' one, which then was the last; a 'new' one
+    opens with or after it. What is settled follows from what was observed before, so the dimension has it as it is. -#}
 {% macro scd2_versions(noun, changes) -%}
     {%- set object = sf_object(noun) -%}
     {%- set id = object.id -%}
@@ -24,7 +28,8 @@ with observations as (
         row_number() over (
             partition by {{ id }}
             order by _window_end, system_modstamp, _extracted_at, _row_hash, _change, _observed_columns
-        ) as observation_number
+        ) as observation_number,
+        is_pending
     from {{ changes }}
 ),
 
@@ -39,7 +44,8 @@ compared as (
         {{ last_known(column.name ~ '_code', by_time ~ ' rows between unbounded preceding and current row') }}
             as {{ column.name }}_known,
         {%- endfor %}
-        lag(is_deleted) over ({{ by_time }}) as is_deleted_before
+        lag(is_deleted) over ({{ by_time }}) as is_deleted_before,
+        min(case when is_pending then observation_number end) over (partition by {{ id }}) as first_pending
     from observations
 ),
 
@@ -72,6 +78,7 @@ openings as (
     select
         {{ id }},
         version_number,
+        observation_number as first_observation,
         last_modified_date as update_date,
         {{ epoch_micros('coalesce(last_modified_date, system_modstamp, _window_end)') }} as modified_micros,
         {{ epoch_micros('coalesce(system_modstamp, _window_end, last_modified_date)') }} as stamped_micros,
@@ -100,7 +107,9 @@ closings as (
             as {{ column_data_type(column.type | default('string')) }}
         ) as {{ column.name }},
         {%- endfor %}
-        is_deleted
+        is_deleted,
+        observation_number as last_observation,
+        first_pending
     from numbered
     where closes = 1
 ),
@@ -109,6 +118,11 @@ versions as (
     select
         closings.*,
         openings.update_date,
+        case
+            when openings.first_observation >= closings.first_pending then 'new'
+            when closings.last_observation >= closings.first_pending - 1 then 'open'
+            else 'settled'
+        end as standing,
         {{ from_epoch_micros('intervals.effective_micros') }} as effective_from,
         {{ from_epoch_micros('intervals.next_micros') }} as effective_to
     from closings
@@ -136,6 +150,7 @@ select
     effective_to is null as is_current,
     is_deleted,
     _scd_id,
+    standing,
     (select max(built._build) from {{ changes }} as built) as _build
 from identified
 {%- endmacro %}

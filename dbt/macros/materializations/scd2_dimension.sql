@@ -4,7 +4,8 @@
 
     A changed row is written as a deletion and an insertion of the same MERGE, because DuckDB's Iceberg MERGE takes only
     one updating action; an engine does the same underneath. Rows that are equal but for _dbt_updated_at are left alone,
-    so a re-run commits nothing.
+    so a re-run commits nothing. Where observations have arrived in order, only current rows are read
+    (scd2_merge.sql).
 
     The dimension follows its contract by growing: on_schema_change is append_new_columns, and nothing else is possible.
     Dropping a column would drop what it alone remembers, and ignoring one would break the contract.
@@ -34,6 +35,8 @@
 
     {%- call statement('main') -%}
         {%- if flags.EMPTY -%} select 'nothing was read, so nothing is merged' as skipped
+        {%- elif scd2_follows_on(target_relation, versions, record_key, build) -%}
+            {{ scd2_merge_following(target_relation, sql, record_key, versions) }}
         {%- else -%} {{ scd2_merge(target_relation, sql, record_key, versions if should_full_refresh(), build) }}
         {%- endif -%}
     {%- endcall -%}
@@ -151,76 +154,4 @@
 {#- Athena's DDL is Hive's: ADD COLUMNS, backticks, types of its own. dbt-athena has that beside dbt's macro. -#}
 {% macro athena__scd2_add_columns(relation, columns) -%}
     {%- do alter_relation_add_columns(relation, columns, 'iceberg') -%}
-{%- endmacro %}
-
-
-{#- The MERGE. Trino, Athena and DuckDB all take it as it is. A source row says which row of the target it replaces: the
-    row to delete, or null for a row to insert, which therefore matches nothing. As a join of equalities it is hashed;
-    a condition on the source alone would make DuckDB compare every row with every other.
-
-    In a rebuild `versions` is the table that the SQL reads: rows go only while it still holds the build that was asked
-    for, so that a run beside this one, which builds it for a few records, takes nothing away. -#}
-{% macro scd2_merge(target, wanted_sql, record_key, versions, build) -%}
-    {%- set columns = model.columns.values() | map(attribute='name') | list -%}
-    {%- set same -%}
-        present.{{ record_key }} = wanted.{{ record_key }} and present._scd_id = wanted._scd_id
-    {%- endset -%}
-    {%- set differs -%}
-        {%- for column in columns if column not in (record_key, '_scd_id', '_dbt_updated_at') -%}
-            {{ ' or ' if not loop.first }}present.{{ column }} is distinct from wanted.{{ column }}
-        {%- endfor -%}
-    {%- endset -%}
-merge into {{ target }} as target
-using (
-    with wanted as (
-        {{ wanted_sql }}
-    ),
-
-    -- A row that is there twice is not right in any of its copies: all go, and one comes back.
-    numbered as (
-        select
-            *,
-            count(*) over (partition by {{ record_key }}, _scd_id) as _copies,
-            row_number() over (partition by {{ record_key }}, _scd_id order by _dbt_updated_at) as _copy
-        from {{ target }}
-        where
-            {{ record_key }} in (select touched.{{ record_key }} from wanted as touched)
-            {%- if versions and build %}
-            or '{{ build }}' = (select max(built._build) from {{ versions }} as built)
-            {%- endif %}
-    ),
-
-    present as (
-        select * from numbered
-        where _copy = 1
-    )
-
-    select
-        present._scd_id as _replaces,
-        {%- for column in columns %}
-        present.{{ column }}{{ ',' if not loop.last }}
-        {%- endfor %}
-    from present
-    left join wanted on {{ same }}
-    where wanted._scd_id is null or present._copies > 1 or {{ differs }}
-    union all
-    select
-        cast(null as varchar) as _replaces,
-        {%- for column in columns %}
-        wanted.{{ column }}{{ ',' if not loop.last }}
-        {%- endfor %}
-    from wanted
-    left join present on {{ same }}
-    where present._scd_id is null or present._copies > 1 or {{ differs }}
-) as source
-on
-    target.{{ record_key }} = source.{{ record_key }}
-    and target._scd_id = source._replaces
-when matched then delete
-when not matched and source._replaces is null then insert ({{ columns | join(', ') }})
-values (
-    {%- for column in columns -%}
-    source.{{ column }}{{ ', ' if not loop.last }}
-    {%- endfor -%}
-)
 {%- endmacro %}
