@@ -10,6 +10,9 @@ READY := $(VENV)/.ready
 MANIFEST := dbt/target/manifest.json
 DBT_FILES := $(shell find dbt -path dbt/target -prune -o -type f \( -name '*.sql' -o -name '*.yml' -o -name '*.md' \) -print 2>/dev/null)
 
+# Many containers set it. Then every process of ours would compile Airflow and dbt anew, some seconds each.
+unexport PYTHONDONTWRITEBYTECODE
+
 # What a person may give: make run SCENARIO=path KEEP=1 · make sql Q="select 1" FORMAT=csv · make up PORT=8081
 # A misspelt one would be ignored, and `make run KEP=1` begins with an empty lake.
 KNOWN := SCENARIO KEEP Q FORMAT PORT OBJECT RUN_ID REPLAY IDS YES DRY ONLY ARGS ALL PYTHON ENV CREDENTIALS DROP_DATA

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.kept_database import with_database
+
 PROJECT = Path(__file__).resolve().parents[2]
 
 Ask = Callable[[str], list[dict[str, str]]]
@@ -47,4 +49,4 @@ def run_replay(root: Path, *arguments: str, expect: int = 0) -> str:
 @pytest.fixture(scope="module")
 def laptop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The root folder of a laptop: lake, org and Airflow live in it."""
-    return tmp_path_factory.mktemp("laptop")
+    return with_database(tmp_path_factory.mktemp("laptop"))

@@ -24,6 +24,7 @@ from local import services
 from local.airflow_home import AirflowHome
 from local.org.handle import OrgHandle, start_org
 from tests.e2e.conftest import PROJECT
+from tests.kept_database import with_database
 
 pytestmark = pytest.mark.scheduler
 
@@ -177,7 +178,7 @@ def queue() -> Iterator[tuple[Any, str, dict[str, str]]]:
 
 @pytest.fixture
 def airflow(tmp_path: Path, org: OrgHandle, queue: tuple[Any, str, dict[str, str]]) -> Iterator[Airflow]:
-    home = AirflowHome(tmp_path)
+    home = AirflowHome(with_database(tmp_path))
     dags = tmp_path / "dags"
     dags.mkdir()
     (dags / "pipeline.py").write_text(PIPELINE)

@@ -23,6 +23,7 @@ from local.lake.catalog import lake_folder
 from local.org.handle import OrgHandle, start_org
 from local.org.ids import to_18
 from tests.e2e.conftest import PROJECT, ask_lake
+from tests.kept_database import with_database
 
 pytestmark = pytest.mark.scheduler
 
@@ -133,7 +134,7 @@ class Airflow:
 
 @pytest.fixture(scope="module")
 def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
-    home = AirflowHome(tmp_path_factory.mktemp("scheduler"))
+    home = AirflowHome(with_database(tmp_path_factory.mktemp("scheduler")))
     scenario = home.root / "three_intervals.jsonl"
     scenario.write_text("\n".join(json.dumps(event) for event in events()) + "\n")
     with start_org(home.org) as org:

@@ -28,6 +28,7 @@ from local.org.faults import QUERY, Answer, Fault, Hang
 from local.org.handle import OrgHandle, start_org
 from tests.e2e.conftest import PROJECT
 from tests.e2e.test_scheduler import Airflow, events
+from tests.kept_database import with_database
 
 pytestmark = pytest.mark.scheduler
 
@@ -89,7 +90,7 @@ def airflow(tmp_path_factory: pytest.TempPathFactory, cloud: Cloud) -> Iterator[
     for noun, slas in SLAS.items():
         file = project / "include" / "objects" / f"{noun}.yml"
         file.write_text(yaml.safe_dump({**yaml.safe_load(file.read_text()), "slas": slas, "schedule": SCHEDULE}))
-    home = AirflowHome(root / "laptop", project=project)
+    home = AirflowHome(with_database(root / "laptop"), project=project)
     with start_org(home.org) as org:
         scenario = root / "scenario.jsonl"
         scenario.write_text("\n".join(json.dumps(event) for event in events()) + "\n")

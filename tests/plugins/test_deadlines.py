@@ -56,25 +56,51 @@ def in_airflow(home: Path, script: str, **variables: str) -> Any:
     return found if found is not None else done.stdout + done.stderr
 
 
-_DEADLINES = """
+_SLAS = {
+    "each": {
+        "run": "30m", "extract": "10m", "upsert": "10m", "each_model": "20m", "models": {"dim_sf_user_scd": "25m"},
+        "escalate_after": "15m",
+    },
+    "none": {"run": None},
+    "some": {"run": "30m", "each_model": "20m"},
+    "misspelt": {"models": {"dim_sf_usr_scd": "1h"}},
+}  # fmt: skip
+
+_DEADLINES = f"""
+import os
 from salesforce_history.pipeline import build_pipeline
-dag = build_pipeline(with_slas(**{slas!r}), current_environment())
-answer([(each.interval.total_seconds(), each.callback.path, each.callback.kwargs) for each in dag.deadline])
+
+def deadlines(slas):
+    try:
+        dag = build_pipeline(with_slas(**slas), current_environment())
+    except Exception as problem:
+        return [type(problem).__name__, str(problem)]
+    return [(each.interval.total_seconds(), each.callback.path, each.callback.kwargs) for each in dag.deadline]
+
+found = {{}}
+for execution in ("local", "watcher"):
+    os.environ["SF_HISTORY_DBT_EXECUTION"] = execution
+    found[execution] = {{name: deadlines(slas) for name, slas in {_SLAS!r}.items()}}
+answer(found)
 """
 
 
-def deadlines(home: Path, slas: dict[str, Any], **variables: str) -> list[Any]:
-    found: list[Any] = in_airflow(home, _DEADLINES.format(slas=slas), **variables)
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Airflow's, without a database."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def deadlines(home: Path) -> dict[str, Any]:
+    """The deadlines of a pipeline by dbt's execution and by SLAs, or why it has none."""
+    found: dict[str, Any] = in_airflow(home, _DEADLINES, PYTHONHASHSEED="1")
     return found
 
 
 @pytest.mark.parametrize("execution", ["local", "watcher"])
-def test_each_sla_is_two_deadlines_and_equal_ones_share_them(tmp_path: Path, execution: str) -> None:
-    slas = {
-        "run": "30m", "extract": "10m", "upsert": "10m", "each_model": "20m", "models": {"dim_sf_user_scd": "25m"},
-        "escalate_after": "15m",
-    }  # fmt: skip
-    found = deadlines(tmp_path, slas, SF_HISTORY_DBT_EXECUTION=execution)
+def test_each_sla_is_two_deadlines_and_equal_ones_share_them(deadlines: dict[str, Any], execution: str) -> None:
+    found = deadlines[execution]["each"]
     assert {path for _, path, _ in found} == {"salesforce_history.lateness.tell_if_late"}
     moments = [(seconds / 60, watch["escalate_seconds"] / 60, sorted(watch["groups"])) for seconds, _, watch in found]
     models = [
@@ -106,28 +132,16 @@ def test_each_sla_is_two_deadlines_and_equal_ones_share_them(tmp_path: Path, exe
     assert all(len(json.dumps(watch)) < 4000 for _, _, watch in found)
 
 
-def test_no_sla_is_no_deadline(tmp_path: Path) -> None:
-    assert deadlines(tmp_path, {"run": None}) == []
+def test_no_sla_is_no_deadline(deadlines: dict[str, Any]) -> None:
+    assert deadlines["local"]["none"] == deadlines["watcher"]["none"] == []
 
 
-def test_deadlines_are_the_same_in_every_process(tmp_path: Path) -> None:
-    slas = {"run": "30m", "each_model": "20m"}
-    one, other = (deadlines(tmp_path, slas, PYTHONHASHSEED=seed) for seed in ("1", "2"))
-    assert one == other
+def test_deadlines_are_the_same_in_every_process(deadlines: dict[str, Any], home: Path) -> None:
+    assert in_airflow(home, _DEADLINES, PYTHONHASHSEED="2") == deadlines
 
 
-def test_an_sla_of_a_model_that_there_is_not_says_which_there_are(tmp_path: Path) -> None:
-    said = in_airflow(
-        tmp_path,
-        """
-from salesforce_history.pipeline import build_pipeline
-try:
-    build_pipeline(with_slas(models={"dim_sf_usr_scd": "1h"}), current_environment())
-except Exception as problem:
-    answer([type(problem).__name__, str(problem)])
-""",
-    )
-    assert said == [
+def test_an_sla_of_a_model_that_there_is_not_says_which_there_are(deadlines: dict[str, Any]) -> None:
+    assert deadlines["local"]["misspelt"] == [
         "ObjectFileError",
         "the object file of User: slas.models: dim_sf_usr_scd is no dbt model of the object; allowed are "
         "dim_sf_user_current, dim_sf_user_scd, int_sf_user_changes, int_sf_user_versions, sf_user_snapshot, "
@@ -135,11 +149,14 @@ except Exception as problem:
     ]
 
 
-def test_an_airflow_without_deadlines_says_once_what_is_lost_and_has_its_dags(tmp_path: Path) -> None:
-    found = in_airflow(
-        tmp_path,
-        """
+#: First what the scheduler loads, then an older Airflow: nothing that asks Airflow for deadlines is loaded until then.
+_OLDER = """
 import airflow.sdk, logging
+before = set(sys.modules)
+import salesforce_history.lateness
+loaded = sorted({name.split(".")[0] for name in set(sys.modules) - before})
+assert "salesforce_history.deadlines" not in sys.modules
+
 known = airflow.sdk.__getattr__
 def older(name):
     if name in ("AsyncCallback", "DeadlineAlert", "DeadlineReference"):
@@ -153,26 +170,26 @@ class Keep(logging.Handler):
 logging.getLogger("salesforce_history.deadlines").addHandler(Keep())
 from salesforce_history.pipeline import build_pipelines
 dags = build_pipelines()
-answer([sorted(dags), [dag.deadline for dag in dags.values()], said])
-""",
-    )
-    assert found[:2] == [["sf_account_pipeline", "sf_user_pipeline"], [None, None]]
-    (said,) = found[2]
+answer([loaded, sorted(dags), [dag.deadline for dag in dags.values()], said])
+"""
+
+
+@pytest.fixture(scope="module")
+def older(home: Path) -> list[Any]:
+    """What the callback loads; then DAGs, their deadlines, and what is said where Airflow has none."""
+    found: list[Any] = in_airflow(home, _OLDER)
+    return found
+
+
+def test_an_airflow_without_deadlines_says_once_what_is_lost_and_has_its_dags(older: list[Any]) -> None:
+    assert older[1:3] == [["sf_account_pipeline", "sf_user_pipeline"], [None, None]]
+    (said,) = older[3]
     assert "has no deadlines" in said
     assert "missed SLAs are not told of" in said
 
 
-def test_the_callback_costs_the_scheduler_no_imports(tmp_path: Path) -> None:
-    loaded = in_airflow(
-        tmp_path,
-        """
-import airflow.sdk
-before = set(sys.modules)
-import salesforce_history.lateness
-answer(sorted({name.split(".")[0] for name in set(sys.modules) - before}))
-""",
-    )
-    assert set(loaded) <= {"asgiref", "salesforce_history", "concurrent", "queue", "typing_extensions"}
+def test_the_callback_costs_the_scheduler_no_imports(older: list[Any]) -> None:
+    assert set(older[0]) <= {"asgiref", "salesforce_history", "concurrent", "queue", "typing_extensions"}
 
 
 _VERSIONS = """
@@ -294,29 +311,31 @@ if __name__ == "__main__":
 """
 
 
+#: As `airflow db migrate` does.
+_MIGRATE = """
+from airflow.utils.db import upgradedb
+upgradedb()
+"""
+
+
 @pytest.fixture(scope="module")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home whose database is there."""
+def versions(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Any]]:
+    """A home whose database is there, and versions and deadlines of the runs that were made in it."""
     home = tmp_path_factory.mktemp("migrated")
-    subprocess.run(
-        [sys.executable, "-m", "airflow", "db", "migrate"],
-        env={**os.environ, "AIRFLOW_HOME": str(home)},
-        capture_output=True,
-        check=True,
-    )
-    return home
+    return home, in_airflow(home, _MIGRATE + _VERSIONS)
 
 
-def test_a_dag_with_deadlines_can_be_tested(migrated: Path) -> None:
-    folder = migrated / "tested"
+def test_a_dag_with_deadlines_can_be_tested(versions: tuple[Path, list[Any]]) -> None:
+    home, _ = versions
+    folder = home / "tested"
     folder.mkdir()
     (folder / "tested.py").write_text(_TESTED)
     script = f"import runpy; runpy.run_path({str(folder / 'tested.py')!r}, run_name='__main__')"
-    assert in_airflow(migrated, script, AIRFLOW__CORE__DAGS_FOLDER=str(folder)) == ["success", 1]
+    assert in_airflow(home, script, AIRFLOW__CORE__DAGS_FOLDER=str(folder)) == ["success", 1]
 
 
-def test_a_dag_that_changes_keeps_its_deadlines(migrated: Path) -> None:
-    first, again, changed = in_airflow(migrated, _VERSIONS)
+def test_a_dag_that_changes_keeps_its_deadlines(versions: tuple[Path, list[Any]]) -> None:
+    first, again, changed = versions[1]
     assert first == again
     assert changed[0] != first[0]
     assert first[1] == changed[1] == 8

@@ -12,6 +12,7 @@ import pytest
 
 from include.lake.alert_log import AlertRecord, open_failures, read_alerts
 from local.lake.catalog import lake_folder
+from tests.kept_database import with_database
 from tests.receivers import Received, running_receivers
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -31,7 +32,7 @@ class Outcome:
 
 @pytest.fixture(scope="module")
 def outcome(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
-    root = tmp_path_factory.mktemp("runs") / "home"
+    root = with_database(tmp_path_factory.mktemp("runs") / "home")
     report = root.parent / "report.json"
     with running_receivers() as receivers:
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "AIRFLOW"))}
