@@ -31,20 +31,20 @@ _SIZES = "small files"
 
 _TEXT = """
 A mirror sorted by id, in files as a first load leaves them. Nine of ten changes replace a row, one of ten is new, at
-the end. *Clustered*: the rows that change are among the newest 5 % (or among the newest of as many rows as change, if that
-is more); *scattered*: anywhere. *Narrow*: the user's 12 columns; *wide*: 68. Changes come as an Arrow table, without
-older and without equal rows, because pyiceberg's upsert would let an older one win.
+the end. *Clustered*: the rows that change are among the newest 5 % (or among the newest of as many rows as change, if
+that is more); *scattered*: anywhere. *Narrow*: the user's 12 columns; *wide*: 68. Changes come as an Arrow table,
+without older and without equal rows, because pyiceberg's upsert would let an older one win.
 
-- **ours**: the merge with its guarantees: the newest wins, an equal row is left alone, one snapshot, refused if anybody
-  has committed since. The targets are about this one.
-- **ours (log and mirror)**: the whole step of a run: staged Parquet, hashes, the append to the changes log, the merge,
-  the watermark. It does more than the alternative does.
+- **ours**: the merge with its guarantees: the newest wins, an equal row is left alone, one snapshot, refused if
+  anybody has committed since. The targets are about this one.
+- **ours (log and mirror)**: the whole step of a run: staged Parquet, hashes, the append to the changes log, the
+  merge, the watermark. It does more than the alternative does.
 - **pyiceberg upsert**: `Table.upsert(rows, join_cols=["id"])`: three snapshots.
-- **floor**: the least with Arrow alone: read the ids where a change can be, rewrite the files that hold one, with Arrow's
-  defaults. Below 1× means less CPU than that: no dictionary is built for columns in which nothing recurs.
+- **floor**: the least with Arrow alone: read the ids where a change can be, rewrite the files that hold one, with
+  Arrow's defaults. Below 1× means less CPU than that: no dictionary is built for columns in which nothing recurs.
 
-After each measurement DuckDB compares all rows and columns with what it has worked out from the same files. A peak has
-the interpreter and its imports in it, about 150 MB.
+After each measurement DuckDB compares all rows and columns with what it has worked out from the same files. A peak
+has the interpreter and its imports in it, about 150 MB.
 """
 
 
