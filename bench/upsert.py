@@ -30,21 +30,21 @@ _PATIENCE, _LESS_PATIENCE = 300, 90
 _SIZES = "small files"
 
 _TEXT = """
-A mirror sorted by id, in files as a first load leaves them. Nine of ten changes replace a row, one of ten is new, at the
-end. *Clustered*: the rows that change are among the newest 5 % (or among the newest of as many rows as change, if that
-is more); *scattered*: anywhere. *Narrow*: the user's 12 columns; *wide*: 68. Changes come as an Arrow table, without
-older and without equal rows, because pyiceberg's upsert would let an older one win.
+A mirror sorted by id, in files as a first load leaves them. Nine of ten changes replace a row, one of ten is new, at
+the end. *Clustered*: the rows that change are among the newest 5 % (or among the newest of as many rows as change, if
+that is more); *scattered*: anywhere. *Narrow*: the user's 12 columns; *wide*: 68. Changes come as an Arrow table,
+without older and without equal rows, because pyiceberg's upsert would let an older one win.
 
-- **ours**: the merge with its guarantees: the newest wins, an equal row is left alone, one snapshot, refused if anybody
-  has committed since. The targets are about this one.
-- **ours (log and mirror)**: the whole step of a run: staged Parquet, hashes, the append to the changes log, the merge,
-  the watermark. It does more than the alternative does.
+- **ours**: the merge with its guarantees: the newest wins, an equal row is left alone, one snapshot, refused if
+  anybody has committed since. The targets are about this one.
+- **ours (log and mirror)**: the whole step of a run: staged Parquet, hashes, the append to the changes log, the
+  merge, the watermark. It does more than the alternative does.
 - **pyiceberg upsert**: `Table.upsert(rows, join_cols=["id"])`: three snapshots.
-- **floor**: the least with Arrow alone: read the ids where a change can be, read and write the files that hold one, with
+- **floor**: the least with Arrow alone: read the ids where a change can be, rewrite the files that hold one, with
   Arrow's defaults. Below 1× means less CPU than that: no dictionary is built for columns in which nothing recurs.
 
-After each measurement DuckDB compares all rows and columns with what it has worked out from the same files. A peak has
-the interpreter and its imports in it, about 150 MB.
+After each measurement DuckDB compares all rows and columns with what it has worked out from the same files. A peak
+has the interpreter and its imports in it, about 150 MB.
 """
 
 
@@ -182,7 +182,7 @@ def _grid_section(results: Results, shapes: Sequence[tuple[int, int, str, bool, 
     )
     text = (
         "CPU seconds and peak memory (MB), one measurement each. Where pyiceberg was stopped, the case counts as not "
-        f"slower: ours had ended by itself under the same limits (memory 14 GB; wall {_LESS_PATIENCE} s for wide tables, "
+        f"slower: ours had ended by itself under the same limits (memory 14 GB; wall {_LESS_PATIENCE} s if wide, "
         f"{_PATIENCE} s for the others, preparation and check included). Five million wide rows are measured without "
         "partitions and without the floor, to keep the whole suite short."
     )
@@ -218,9 +218,9 @@ def _files_section(results: Results) -> Section:
 
     names = ("runs", "rows", "most data files", "most manifests", "most metadata KB", "files at the end")
     text = (
-        "Small upserts, one after the other: 50 changes anywhere and 5 new records each, into 5,000 records; the upkeep "
-        "of the mirror runs after every 28th, as it does once a week beside a run every six hours. The greatest numbers "
-        "that were seen after any run:"
+        "Small upserts, one after the other: 50 changes anywhere and 5 new records each, into 5,000; the upkeep "
+        "of the mirror runs after every 28th, as it does once a week beside a run every six hours. The most "
+        "that was seen after any run:"
     )
     verdict = Verdict.at_most("small files: data files over the runs", 8, fact("most data files"), "")
     row = ["not measured" if (value := fact(name)) is None else f"{value:,.0f}" for name in names]

@@ -75,9 +75,6 @@ def thousand(clock: Clock, *, runs: int) -> dict[str, float | str]:
 def _counted(table: Table) -> tuple[int, int, float]:
     snapshot = table.current_snapshot()
     manifests = snapshot.manifests(table.io) if snapshot else []
-    data_files = sum(
-        (manifest.added_files_count or 0) + (manifest.existing_files_count or 0)
-        for manifest in manifests
-    )
+    data_files = sum((manifest.added_files_count or 0) + (manifest.existing_files_count or 0) for manifest in manifests)
     size = len(table.io.new_input(table.metadata_location)) / 1024
     return data_files, len(manifests), size
