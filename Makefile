@@ -144,8 +144,8 @@ test: $(READY) $(MANIFEST) ## every test (ARGS="-k name" for some)
 ifneq ($(ARGS),)
 	@$(BIN)/python -m pytest $(ARGS)
 else
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not property and not trino and not athena"
-	@$(BIN)/python -m pytest -m property
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not property and not trino and not athena"
+	@$(BIN)/python -m pytest -n 2 --dist worksteal -m property
 endif
 
 .PHONY: test-trino

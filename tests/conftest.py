@@ -1,10 +1,32 @@
-"""What the crash suite found, in one line at the end of a session, whichever workers its tests ran on."""
+"""The order of the test files; and what the crash suite found, in one line, whichever workers its tests ran on."""
 
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
+
+#: The files that take longest. They come first, so that no worker begins one of them when the others have nothing left.
+LONGEST = (
+    "e2e/test_replay.py",
+    "packaging/test_mwaa_runs.py",
+    "faults/test_faults.py",
+    "crash/test_dbt_killed.py",
+    "e2e/test_scheduler.py",
+    "e2e/test_sla.py",
+    "cloud/test_writers_on_glue.py",
+    "plugins/test_deadlines.py",
+    "dbt/test_history_flow.py",
+    "hostile/test_data.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest files; the others stay in their order."""
+    folder = Path(__file__).parent
+    places = {folder / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(LONGEST)))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
