@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 # What a person may give: make run SCENARIO=path KEEP=1 · make sql Q="select 1" FORMAT=csv · make up PORT=8081
 # A misspelt one would be ignored, and `make run KEP=1` begins with an empty lake.
-KNOWN := SCENARIO KEEP Q FORMAT PORT OBJECT RUN_ID REPLAY IDS YES DRY ONLY ARGS ALL PYTHON ENV CREDENTIALS DROP_DATA
+KNOWN := SCENARIO KEEP Q FORMAT PORT OBJECT RUN_ID REPLAY IDS YES DRY ONLY QUICK ARGS ALL PYTHON ENV CREDENTIALS DROP_DATA
 UNKNOWN := $(filter-out $(KNOWN),$(foreach name,$(.VARIABLES),$(if $(findstring command,$(origin $(name))),$(name))))
 ifneq ($(strip $(UNKNOWN)),)
 $(error there is no variable $(strip $(UNKNOWN)); there are $(KNOWN))
@@ -31,7 +31,7 @@ override IDS := $(value IDS)
 override CREDENTIALS := $(value CREDENTIALS)
 # A shell has an ENV of its own, which is a file: only what stands on the command line is an environment's name.
 override ENV := $(if $(findstring command,$(origin ENV)),$(value ENV))
-export ENV CREDENTIALS SCENARIO KEEP Q PORT OBJECT RUN_ID ONLY IDS REPLAY
+export ENV CREDENTIALS SCENARIO KEEP Q PORT OBJECT RUN_ID ONLY QUICK IDS REPLAY
 export FORMAT ?= table
 
 .PHONY: help
@@ -45,7 +45,7 @@ $(READY): requirements.lock
 	@echo "setting up $(VENV) (about 1 GB, a minute or two the first time)" >&2
 	@$(PYTHON) -m venv $(VENV) || { echo "python venv is missing: on Debian and Ubuntu, apt install python3-venv" >&2; exit 2; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.5" >&2
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.lock >&2
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -r requirements.lock >&2
 	@touch $@
 
 .PHONY: setup

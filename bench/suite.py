@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 from bench.measure import Sample, Subject
 
 Measure = Literal["cpu", "wall", "peak_mb"]
+MEASURES: tuple[Measure, ...] = ("cpu", "wall", "peak_mb")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bench.measure import Subject
-from bench.suite import Case, Results, Section, Table, Verdict
+from bench.suite import MEASURES, Case, Results, Section, Table, Verdict
 
 TITLE = "Upsert"
 
@@ -146,7 +146,7 @@ def sections(results: Results, *, plots: Path) -> list[Section]:  # noqa: ARG001
 
 def _lines(results: Results, key: str, name: str) -> Iterator[list[str]]:
     spread = results.spread(key, name, "cpu")
-    cpu, wall, peak = (results.median(key, name, measure) for measure in ("cpu", "wall", "peak_mb"))
+    cpu, wall, peak = (results.median(key, name, measure) for measure in MEASURES)
     if spread is None or cpu is None or wall is None or peak is None:
         yield [key, name, results.outcome(key, name), "", "", "", ""]
         return
