@@ -1,4 +1,4 @@
-"""What arrives in order is merged by reading current rows alone; whatever else may be, all rows of a user are compared."""
+"""What arrives in order is merged into current rows alone; whatever else may be, all rows of a user are compared."""
 
 from __future__ import annotations
 
