@@ -10,7 +10,6 @@ import pytest
 
 from tests.dbt.conftest import HistoryLake
 
-
 Merged = Callable[[], str]
 
 
@@ -57,7 +56,9 @@ def test_what_arrives_in_order_follows_on(history_lake: HistoryLake, merged: Mer
     assert lake.versions() == followed
 
 
-def test_what_opens_no_version_follows_on_and_is_written_only_if_it_differs(history_lake: HistoryLake, merged: Merged) -> None:
+def test_what_opens_no_version_follows_on_and_is_written_only_if_it_differs(
+    history_lake: HistoryLake, merged: Merged
+) -> None:
     lake = history_lake
     begin(lake)
     before = len(lake.dimension().metadata.snapshots)
