@@ -179,8 +179,7 @@ def _set_down(tables: LakeFolder, kept: Path) -> None:
     draft = kept.with_suffix(".draft")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir()
-    for file in (tables.catalog_file, tables.views_file):
-        shutil.copy(file, draft)
+    shutil.copy(tables.catalog_file, draft)
     files = "\n".join(str(file) for file in (tables.path / "warehouse").rglob("*") if file.is_file())
     (draft / "files.txt").write_text(files, encoding="utf-8")
     draft.rename(kept)
@@ -188,9 +187,9 @@ def _set_down(tables: LakeFolder, kept: Path) -> None:
 
 def _put_back(tables: LakeFolder, kept: Path) -> None:
     """Nothing of an Iceberg table is ever changed in place: the catalog as it was has the tables as they were."""
-    for file in (tables.catalog_file, tables.views_file):
-        shutil.copy(kept / file.name, file)
-        file.with_name(file.name + ".wal").unlink(missing_ok=True)
+    shutil.copy(kept / tables.catalog_file.name, tables.catalog_file)
+    for file in tables.path.glob(f"{tables.views_file.name}*"):
+        file.unlink()
     there = set((kept / "files.txt").read_text(encoding="utf-8").splitlines())
     for file in (tables.path / "warehouse").rglob("*"):
         if file.is_file() and str(file) not in there:

@@ -59,7 +59,7 @@ def by_snapshot(clock: Clock, *, versions: int, changes: int, recent: bool) -> F
     writer.write_mirror(history, changed)
     costs = Costs()
     with lake.entered():
-        lake.dbt("parse")
+        lake.dbt("run", "--select", "stg_sf_user")
         with clock.running():
             lake.dbt("snapshot", "--select", "sf_user_snapshot", costs=costs)
     table = lake.catalog.load_table(writer.tables.snapshot)

@@ -1,7 +1,8 @@
-"""What arrives in order is merged by reading current rows alone; else, all rows of a user are compared."""
+"""What arrives in order is merged into current rows alone; whatever else may be, all rows of a user are compared."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -9,9 +10,11 @@ import pytest
 
 from tests.dbt.conftest import HistoryLake
 
+Merged = Callable[[], str]
+
 
 @pytest.fixture
-def merged(tmp_path: Path):
+def merged(tmp_path: Path) -> Merged:
     """Which of the two statements published last."""
 
     def which() -> str:
@@ -35,7 +38,7 @@ def begin(lake: HistoryLake) -> None:
     lake.history()
 
 
-def test_what_arrives_in_order_follows_on(history_lake, merged):
+def test_what_arrives_in_order_follows_on(history_lake: HistoryLake, merged: Merged) -> None:
     lake = history_lake
     begin(lake)
     assert merged() == "all rows"
@@ -53,7 +56,9 @@ def test_what_arrives_in_order_follows_on(history_lake, merged):
     assert lake.versions() == followed
 
 
-def test_what_opens_no_version_follows_on_and_is_written_only_if_it_differs(history_lake, merged):
+def test_what_opens_no_version_follows_on_and_is_written_only_if_it_differs(
+    history_lake: HistoryLake, merged: Merged
+) -> None:
     lake = history_lake
     begin(lake)
     before = len(lake.dimension().metadata.snapshots)
@@ -66,7 +71,7 @@ def test_what_opens_no_version_follows_on_and_is_written_only_if_it_differs(hist
 
 
 @pytest.mark.parametrize("at", ["2026-01-03", "2025-12-01"], ids=["before the current version", "before everything"])
-def test_what_arrives_late_does_not(history_lake, merged, at):
+def test_what_arrives_late_does_not(history_lake: HistoryLake, merged: Merged, at: str) -> None:
     lake = history_lake
     begin(lake)
     lake.log(lake.observation("005A", at, division="East"), lake.observation("005B", "2026-01-07"))
@@ -78,7 +83,7 @@ def test_what_arrives_late_does_not(history_lake, merged, at):
     assert lake.versions() == late
 
 
-def test_what_was_merged_by_a_run_that_died_is_compared_whole(history_lake, merged):
+def test_what_was_merged_by_a_run_that_died_is_compared_whole(history_lake: HistoryLake, merged: Merged) -> None:
     lake = history_lake
     begin(lake)
     lake.log(lake.observation("005A", "2026-01-06", division="East"), run="died")
@@ -90,7 +95,7 @@ def test_what_was_merged_by_a_run_that_died_is_compared_whole(history_lake, merg
     assert lake.versions() == published
 
 
-def test_a_current_row_that_is_there_twice_is_mended(history_lake, merged):
+def test_a_current_row_that_is_there_twice_is_mended(history_lake: HistoryLake, merged: Merged) -> None:
     lake = history_lake
     begin(lake)
     rows = lake.dimension().scan().to_arrow()
