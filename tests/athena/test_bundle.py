@@ -8,13 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from deploy.bundle import build_bundle
 from local.org.handle import start_org
 from tests.athena.dag_runs import found
 from tests.athena.endpoint import Athena
 from tests.athena.lake import catalog_of
-
-build_bundle = pytest.importorskip("deploy.bundle", reason="the bundle is not there yet").build_bundle
-BareLayout = pytest.importorskip("tests.packaging.bare_layout", reason="the bundle is not there yet").BareLayout
+from tests.packaging.bare_layout import BareLayout
 
 pytestmark = pytest.mark.athena
 
