@@ -27,8 +27,8 @@ log = logging.getLogger(__name__)
 
 #: How often a read is made until it is proven complete.
 MOST_READS = 3
-#: Records in a page of a Bulk result, each of which is an API request. An object file that asks for smaller batches than
-#: usual has large records: its pages are as small as its batches.
+#: Records in a page of a Bulk result, each of which is an API request. An object file that asks for smaller batches
+#: than usual has large records: its pages are as small as its batches.
 PAGE_RECORDS, _USUAL_BATCH = 50_000, 10_000
 #: Name of the manifest beside the staged Parquet.
 MANIFEST = "manifest.json"
