@@ -27,8 +27,9 @@ log = logging.getLogger(__name__)
 
 #: How often a read is made until it is proven complete.
 MOST_READS = 3
-#: Batches in a page of a Bulk result: each page is an API request.
-BATCHES_A_PAGE = 5
+#: Records in a page of a Bulk result, each of which is an API request. An object file that asks for smaller batches
+#: than usual has large records: its pages are as small as its batches.
+PAGE_RECORDS, _USUAL_BATCH = 50_000, 10_000
 #: Name of the manifest beside the staged Parquet.
 MANIFEST = "manifest.json"
 
@@ -178,7 +179,7 @@ class _Attempt:
             where=span.where,
             schema=self._schema,
             batch_size=size,
-            page_size=size * BATCHES_A_PAGE,
+            page_size=max(size, PAGE_RECORDS) if size >= _USUAL_BATCH else size,
             book=self._book,
             polling=self._polling,
             parallel=self._parallel,

@@ -87,7 +87,11 @@ def write_parquet(
                 name = f"{stem}-{len(uris):05d}.parquet"
                 sink = filesystem.open_output_stream(f"{path}/{name}")
                 writer = pq.ParquetWriter(
-                    sink, schema, compression="snappy", dictionary_pagesize_limit=_DICTIONARY_BYTES
+                    sink,
+                    schema,
+                    compression="snappy",
+                    dictionary_pagesize_limit=_DICTIONARY_BYTES,
+                    write_statistics=False,  # staged files are read from end to end
                 )
                 uris.append(join(uri_folder, name))
             writer.write_table(group)

@@ -156,7 +156,7 @@ def test_waits_grow_to_a_limit_and_end() -> None:
 
 
 def test_a_record_larger_than_a_block_is_read(scripted: Any) -> None:
-    large = b'"a01","2026-01-05T00:00:00.000Z","' + b"x" * 1_600_000 + b'"\n'
+    large = b'"a01","2026-01-05T00:00:00.000Z","' + "é".encode() * 1_600_000 + b'"\n'
     rows = run(scripted, result(HEAD + ROW + large + ROW, 3), job=complete(3))
     assert [len(row["note__c"]) for row in rows] == [len('one\n"two", three'), 1_600_000, len('one\n"two", three')]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -42,9 +43,17 @@ def test_nothing_to_write_makes_no_file(tmp_path: Path) -> None:
 
 def test_a_large_file_is_followed_by_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "TARGET_FILE_BYTES", 1)
+    monkeypatch.setattr(store, "ROW_GROUP_BYTES", 1)
     uris = store.write_parquet(str(tmp_path), (batch(str(number)) for number in range(3)), SCHEMA, "rows")
     assert len(uris) == 3
     assert [row["id"] for part in store.read_batches(uris) for row in part.to_pylist()] == ["0", "1", "2"]
+
+
+def test_small_batches_are_gathered_to_row_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "ROW_GROUP_BYTES", 2 * batch("0").nbytes)
+    (uri,) = store.write_parquet(str(tmp_path), (batch(str(number)) for number in range(5)), SCHEMA, "rows")
+    metadata = pq.read_metadata(uri)
+    assert [metadata.row_group(place).num_rows for place in range(metadata.num_row_groups)] == [2, 2, 1]
 
 
 def test_reading_takes_only_the_columns_and_rows_asked_for(tmp_path: Path) -> None:

@@ -243,7 +243,7 @@ def test_the_pages_of_a_result_are_named_five_at_a_time(org: OrgHandle, live: Ca
                 "at": "2026-01-05T00:00:00Z",
                 "op": "insert",
                 "object": "User",
-                "Id": numbered("005", number),
+                "Id": numbered("005", 100_000 + number),
                 "fields": {"Name": "paged"},
             }
             for number in range(64)
