@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -111,6 +112,8 @@ def supervise(home: AirflowHome, *, port: int) -> int:
             extra={
                 "AIRFLOW__API__PORT": str(port),
                 "AIRFLOW__API__BASE_URL": f"http://127.0.0.1:{port}",
+                # Else each of them makes one up, where none has written Airflow's configuration file yet.
+                "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_urlsafe(32),
                 "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{port}/execution/",
                 "SF_HISTORY_DBT_EXECUTION": os.environ.get("SF_HISTORY_DBT_EXECUTION", "watcher"),
             },
