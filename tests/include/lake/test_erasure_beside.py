@@ -209,7 +209,10 @@ def test_what_is_gone_while_staged_files_are_gone_through_is_gone(tmp_path: Path
     assert list(tmp_path.rglob("*.parquet")) == []
 
 
-def test_a_file_that_an_erasure_met_half_written_makes_the_task_write_again(erasing_lake: Any) -> None:
+def test_a_file_that_an_erasure_met_half_written_makes_the_task_write_again(
+    erasing_lake: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "ROW_GROUP_BYTES", 1)  # the first batch is in the file when the second one comes
     flow = Flow(
         object_file=erasing_lake.object_file, environment=erasing_lake.environment, catalog=erasing_lake.catalog
     )
