@@ -12,8 +12,9 @@ import json
 import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from importlib import import_module
-from typing import Any
+from functools import partial
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
@@ -24,6 +25,11 @@ from include.alerts.routing import Route
 from include.alerts.wording import one_line
 from include.config.operating import Channel
 from include.salesforce.redaction import hide
+
+if TYPE_CHECKING:
+    from airflow.providers.amazon.aws.notifications.sns import SnsNotifier
+    from airflow.providers.slack.notifications.slack_webhook import SlackWebhookNotifier
+    from airflow.providers.smtp.notifications.smtp import SmtpNotifier
 
 log = logging.getLogger(__name__)
 
@@ -50,8 +56,9 @@ def send(alert: Alert, routes: Sequence[Route]) -> tuple[list[Channel], dict[str
     for route in routes:
         try:
             # Before its time begins to count: on a busy machine, boto3 alone takes seconds to import.
-            import_module(_NOTIFIERS[route.channel])
-            within(SECONDS, lambda route=route: _SENDERS[route.channel](alert, route), called=f"alert-{route.channel}")  # type: ignore[misc]
+            notifier = resolve_name(_NOTIFIERS[route.channel])
+            send_by = partial(_SENDERS[route.channel], alert, route, notifier)
+            within(SECONDS, send_by, called=f"alert-{route.channel}")
         except Exception as problem:  # noqa: BLE001 - whatever it is, the other channels go on
             failed[route.channel] = _reason(problem, route)
             log.error("the alert %r did not go out by %s: %s", alert.subject, route.channel, failed[route.channel])
@@ -60,11 +67,9 @@ def send(alert: Alert, routes: Sequence[Route]) -> tuple[list[Channel], dict[str
     return delivered, failed
 
 
-def _by_sns(alert: Alert, route: Route) -> None:
-    from airflow.providers.amazon.aws.notifications.sns import SnsNotifier
-
+def _by_sns(alert: Alert, route: Route, notifier: type[SnsNotifier]) -> None:
     (topic,) = route.to
-    SnsNotifier(
+    notifier(
         aws_conn_id=route.conn_id,
         target_arn=topic,
         subject=alert.subject,
@@ -74,24 +79,20 @@ def _by_sns(alert: Alert, route: Route) -> None:
     ).notify({})
 
 
-def _by_slack(alert: Alert, route: Route) -> None:
-    from airflow.providers.slack.notifications.slack_webhook import SlackWebhookNotifier
-
+def _by_slack(alert: Alert, route: Route, notifier: type[SlackWebhookNotifier]) -> None:
     text = f"{alert.subject}\n{alert.text}"
     if len(text) > _SLACK_CHARACTERS:
         text = f"{text[:_SLACK_CHARACTERS]}\n(cut)"
     for letter, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
         text = text.replace(letter, entity)
-    SlackWebhookNotifier(
+    notifier(
         slack_webhook_conn_id=route.conn_id, text=text, unfurl_links=False, unfurl_media=False, timeout=int(SECONDS)
     ).notify({})
 
 
-def _by_email(alert: Alert, route: Route) -> None:
-    from airflow.providers.smtp.notifications.smtp import SmtpNotifier
-
+def _by_email(alert: Alert, route: Route, notifier: type[SmtpNotifier]) -> None:
     body = "".join(f"<p>{_linked(line)}</p>\n" for line in alert.text.splitlines() if line)
-    SmtpNotifier(
+    notifier(
         smtp_conn_id=route.conn_id,
         from_email=_sender(route.conn_id),
         to=list(route.to),
@@ -101,11 +102,15 @@ def _by_email(alert: Alert, route: Route) -> None:
 
 
 _NOTIFIERS: Mapping[Channel, str] = {
-    "sns": "airflow.providers.amazon.aws.notifications.sns",
-    "slack": "airflow.providers.slack.notifications.slack_webhook",
-    "email": "airflow.providers.smtp.notifications.smtp",
+    "sns": "airflow.providers.amazon.aws.notifications.sns:SnsNotifier",
+    "slack": "airflow.providers.slack.notifications.slack_webhook:SlackWebhookNotifier",
+    "email": "airflow.providers.smtp.notifications.smtp:SmtpNotifier",
 }
-_SENDERS: Mapping[Channel, Callable[[Alert, Route], None]] = {"sns": _by_sns, "slack": _by_slack, "email": _by_email}
+_SENDERS: Mapping[Channel, Callable[[Alert, Route, Any], None]] = {
+    "sns": _by_sns,
+    "slack": _by_slack,
+    "email": _by_email,
+}
 
 
 def _cut_for_sns(text: str) -> str:

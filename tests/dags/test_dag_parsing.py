@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from include.config.object_file import read_object_files
-
-PROJECT = Path(__file__).resolve().parents[2]
+from tests.airflow_process import PROJECT, run_in_airflow
 
 #: Every DAG file, and the DAGs that it yields. A file that is not listed fails the test.
 EXPECTED = {
@@ -72,23 +68,7 @@ def parsed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 def parse(home: Path, **variables: str) -> dict[str, Any]:
     """What a cold process finds in the DAG folder."""
-    done = subprocess.run(
-        [sys.executable, "-c", _PARSE, str(PROJECT / "dags")],
-        env={
-            **os.environ,
-            "AIRFLOW_HOME": str(home),
-            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-            "AIRFLOW__CORE__PLUGINS_FOLDER": str(PROJECT / "plugins"),
-            "AIRFLOW__COSMOS__ENABLE_TELEMETRY": "False",
-            "PYTHONPATH": f"{PROJECT}:{PROJECT / 'plugins'}",
-            "SF_HISTORY_LAKE": str(home / "lake"),
-            **variables,
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=home,
-    )
+    done = run_in_airflow(home, _PARSE, str(PROJECT / "dags"), **variables)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     result: dict[str, Any] = json.loads(done.stdout.split("RESULT", 1)[1])
     return result

@@ -4,15 +4,13 @@ the work needs. A fresh process tells, because any other test may have imported 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-PROJECT = Path(__file__).resolve().parents[2]
+from tests.airflow_process import PROJECT, run_in_airflow
+
 FILES = sorted(path.name for path in (PROJECT / "dags").glob("*.py"))
 
 #: What only the work of a task needs; and FastAPI, which Cosmos's plugin brings along.
@@ -60,24 +58,9 @@ print("RESULT" + json.dumps({
 
 
 def parse(home: Path, file: str, *, for_task_of: str = "") -> dict[str, Any]:
-    done = subprocess.run(
-        [sys.executable, "-c", _PARSE, str(PROJECT / "dags" / file)],
-        env={
-            **os.environ,
-            "AIRFLOW_HOME": str(home),
-            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-            "AIRFLOW__CORE__PLUGINS_FOLDER": str(PROJECT / "plugins"),
-            "AIRFLOW__COSMOS__ENABLE_TELEMETRY": "False",
-            "PYTHONPATH": f"{PROJECT}:{PROJECT / 'plugins'}",
-            "SF_HISTORY_LAKE": str(home / "lake"),
-            # As Airflow tells a task whose DAG it is about to draw.
-            **({"_AIRFLOW_PARSING_CONTEXT_DAG_ID": for_task_of} if for_task_of else {}),
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=home,
-    )
+    # As Airflow tells a task whose DAG it is about to draw.
+    drawn = {"_AIRFLOW_PARSING_CONTEXT_DAG_ID": for_task_of} if for_task_of else {}
+    done = run_in_airflow(home, _PARSE, str(PROJECT / "dags" / file), **drawn)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     result: dict[str, Any] = json.loads(done.stdout.split("RESULT", 1)[1])
     assert result["errors"] == {}

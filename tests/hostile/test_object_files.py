@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,10 +16,10 @@ from hypothesis import strategies as st
 
 from include.config.object_file import OBJECTS_FOLDER, ExpectedRows, ObjectFile, ObjectFileError, read_object_file
 from include.config.plain_yaml import LARGEST_BYTES
+from tests.airflow_process import PROJECT, run_in_airflow
 from tests.hostile.conftest import Tried
 from tests.hostile.vocabulary import TEXTS, any_texts
 
-PROJECT = Path(__file__).resolve().parents[2]
 VALID = {path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) for path in OBJECTS_FOLDER.glob("*.yml")}
 FULL = {
     **VALID["user"],
@@ -356,21 +353,7 @@ def test_airflow_shows_a_wrong_file_as_an_import_error_that_a_person_can_read(tm
     objects = tmp_path / "objects"
     objects.mkdir()
     written(objects, {**FULL, "lookback": "'; drop table sf_user; --", "colour": "red"})
-    done = subprocess.run(
-        [sys.executable, "-c", _PARSE, str(PROJECT / "dags"), str(objects)],
-        env={
-            **os.environ,
-            "AIRFLOW_HOME": str(tmp_path / "airflow"),
-            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-            "AIRFLOW__CORE__PLUGINS_FOLDER": str(PROJECT / "plugins"),
-            "AIRFLOW__COSMOS__ENABLE_TELEMETRY": "False",
-            "PYTHONPATH": f"{PROJECT}:{PROJECT / 'plugins'}",
-            "SF_HISTORY_LAKE": str(tmp_path / "lake"),
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_in_airflow(tmp_path / "airflow", _PARSE, str(PROJECT / "dags"), str(objects))
     assert done.returncode == 0, done.stderr[-3000:]
     dags, errors = json.loads(done.stdout.split("RESULT", 1)[1])
     assert dags == ["sf_history_watch"], "who is on call goes on being told of what was open"

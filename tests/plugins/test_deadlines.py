@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-PROJECT = Path(__file__).resolve().parents[2]
+from tests.airflow_process import PROJECT, run_in_airflow
 
 _PRELUDE = """
 import json, sys
@@ -32,25 +29,12 @@ def answer(what):
 
 def in_airflow(home: Path, script: str, **variables: str) -> Any:
     """What a script answers in a process that has Airflow under a home of its own."""
-    done = subprocess.run(
-        [sys.executable, "-c", _PRELUDE + script, str(PROJECT)],
-        env={
-            **os.environ,
-            "AIRFLOW_HOME": str(home),
-            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-            "AIRFLOW__CORE__DAGS_FOLDER": str(PROJECT / "dags"),
-            "AIRFLOW__CORE__PLUGINS_FOLDER": str(PROJECT / "plugins"),
-            "AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "0",
-            "AIRFLOW__COSMOS__ENABLE_TELEMETRY": "False",
-            "PYTHONPATH": f"{PROJECT}:{PROJECT / 'plugins'}",
-            "SF_HISTORY_LAKE": str(home / "lake"),
-            **variables,
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=home,
-    )
+    settings = {
+        "AIRFLOW__CORE__DAGS_FOLDER": str(PROJECT / "dags"),
+        "AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "0",
+        **variables,
+    }
+    done = run_in_airflow(home, _PRELUDE + script, str(PROJECT), **settings)
     assert "ANSWER" in done.stdout, done.stdout[-3000:] + done.stderr[-3000:]
     found = json.loads(done.stdout.rsplit("ANSWER", 1)[1].splitlines()[0])
     return found if found is not None else done.stdout + done.stderr

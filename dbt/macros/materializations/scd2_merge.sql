@@ -60,6 +60,12 @@ using (
 on
     target.{{ record_key }} = source.{{ record_key }}
     and target._scd_id = source._replaces
+{{ scd2_replacing(columns) }}
+{%- endmacro %}
+
+
+{#- What both do with a source row: delete the row that it replaces, or insert it. -#}
+{% macro scd2_replacing(columns) -%}
 when matched then delete
 when not matched and source._replaces is null then insert ({{ columns | join(', ') }})
 values (
@@ -132,13 +138,7 @@ on
     target.{{ record_key }} = source.{{ record_key }}
     and target.effective_from = source._replaces
     and target.is_current = source._was_current
-when matched then delete
-when not matched and source._replaces is null then insert ({{ columns | join(', ') }})
-values (
-    {%- for column in columns -%}
-    source.{{ column }}{{ ', ' if not loop.last }}
-    {%- endfor -%}
-)
+{{ scd2_replacing(columns) }}
 {%- endmacro %}
 
 
