@@ -45,13 +45,13 @@ const DETAILS = { record: Records, changes: Changes, quarantine: Quarantine };
 /** A view of one object: the overview says which objects there are. */
 function OfObject({ route }) {
   const { answer, problem, again } = useAnswer("objects", (signal) => ask(["overview"], {}, signal));
-  if (problem) return html`<${Problem} problem=${problem} again=${again} />`;
+  if (problem) return html`<${Problem} problem=${problem} again=${again} alone />`;
   if (!answer) return html`<${Loading} what="Reading the lake" />`;
   const { objects } = answer;
   const object = route.noun ? objects.find(({ noun }) => noun === route.noun) : (objects.find(({ freshness }) => freshness.state !== "empty") ?? objects[0]);
   if (!object) {
     const names = objects.map(({ noun }) => noun).join(", ");
-    return html`<${Notice} kind="error" heading="There is no such object"
+    return html`<${Notice} kind="error" alone heading="There is no such object"
       ><p>${route.noun ?? "No object"} is not kept here.</p>
       <p><strong>What to do:</strong> ${names ? `Choose one of: ${names}.` : "Add an object file."}</p><//
     >`;

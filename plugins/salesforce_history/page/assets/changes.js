@@ -1,6 +1,6 @@
 // Changes: who moved between which values in a period.
 import { ask, urlOf, useAnswer, usePages } from "./api.js";
-import { many, millis, number, spoken, title, Value, When } from "./format.js";
+import { asked, many, millis, number, title, Value, When } from "./format.js";
 import { html, useMemo } from "./html.js";
 import { Out } from "./links.js";
 import { Matrix } from "./matrix.js";
@@ -17,9 +17,6 @@ const PERIODS = [
   ["90 days", 90],
   ["1 year", 365],
 ];
-
-/** How a value travels in an address: an empty field is the empty text. */
-const asked = (value) => (value === null ? "" : spoken(value));
 
 export function Changes({ object, route, chooser }) {
   const { since = null, until = null, field = null, from = null, to = null } = route.query;
@@ -51,7 +48,8 @@ export function Changes({ object, route, chooser }) {
 function Filters({ answer, parameters, change }) {
   const { since, until, field, from, to } = parameters;
   const end = millis(until ?? answer?.until ?? null);
-  const days = since && end ? Math.round((end - millis(since)) / DAY) : null;
+  const start = millis(since ?? answer?.since ?? null);
+  const days = start && end ? Math.round((end - start) / DAY) : null;
   const fields = answer?.fields ?? [];
   const values = useMemo(() => [...new Set((answer?.flows ?? []).flatMap((flow) => [flow.from, flow.to]).concat((answer?.over_time ?? []).map(({ value }) => value)).map(asked))].sort(), [answer]);
   const day = (iso) => iso?.slice(0, 16).replace(" ", "T") ?? "";

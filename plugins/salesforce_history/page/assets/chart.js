@@ -81,13 +81,16 @@ export function Chart({ label, options, data, height = 180, reading }) {
   </div>`;
 }
 
-/** The key to a chart's series: [{name, colour (CSS variable), shape: "bar" | "line" | "dash" | "band"}]. */
+/** The key to a chart's series: [{name, colour (CSS variable), dash}]; with dashes it is a line, else an area. */
 export function Legend({ series }) {
   return html`<ul class="legend">
     ${series.map(
-      ({ name, colour, shape, value }) =>
+      ({ name, colour, dash }) =>
         html`<li key=${name}>
-          <span class=${`swatch swatch-${shape}`} style=${{ "--swatch": `var(${colour})` }} aria-hidden="true"></span>${value !== undefined ? value : name}
+          <svg class="legend-mark" viewBox="0 0 26 12" aria-hidden="true">
+            ${dash ? html`<line x1="0" y1="6" x2="26" y2="6" stroke-width="2.5" stroke-dasharray=${dash.join(" ")} style=${{ stroke: `var(${colour})` }} />` : html`<rect x="5" width="16" height="12" rx="2" style=${{ fill: `var(${colour})` }} />`}
+          </svg>
+          <bdi>${name}</bdi>
         </li>`,
     )}
   </ul>`;

@@ -1,7 +1,7 @@
 // Numbers, times and values in words. Times are UTC everywhere.
 import { html } from "./html.js";
 
-const NUMBERS = new Intl.NumberFormat("en-US", { maximumFractionDigits: 1 });
+const NUMBERS = new Intl.NumberFormat("en-US", { maximumFractionDigits: 2 });
 const UNITS = [
   ["d", 86_400],
   ["h", 3_600],
@@ -57,7 +57,7 @@ export function When({ at, age = false, seconds = true }) {
   const moment = millis(at);
   if (moment === null || Number.isNaN(moment)) return html`<span class="muted">–</span>`;
   return html`<time datetime=${at} title=${`${at} (${ago(moment)})`} class="when"
-    >${stamp(moment, { seconds })}<span class="utc"> UTC</span>${age && html`<span class="age"> ${ago(moment)}</span>`}</time
+    >${stamp(moment, { seconds })}<span class="utc"> UTC</span>${age && html`<span class="age">, ${ago(moment)}</span>`}</time
   >`;
 }
 
@@ -68,6 +68,9 @@ export function spoken(value) {
   if (value === false) return "no";
   return typeof value === "number" ? NUMBERS.format(value) : String(value);
 }
+
+/** How a value travels in an address: an empty field is the empty text. */
+export const asked = (value) => (value === null ? "" : String(value));
 
 /** A value as it is shown; texts run in the direction of their own letters. */
 export function Value({ of: value }) {

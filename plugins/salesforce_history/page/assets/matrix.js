@@ -1,8 +1,8 @@
 // From → to: how many records moved between two values, as a table whose cells are shaded.
-import { many, number, spoken, Value } from "./format.js";
+import { asked, many, number, spoken, Value } from "./format.js";
 import { html, useMemo } from "./html.js";
 
-const same = (value, text) => text !== null && (value === null ? "" : spoken(value)) === text;
+const same = (value, text) => text !== null && asked(value) === text;
 
 /** Values in the order of their names, "empty" last. */
 function ordered(values) {
@@ -42,12 +42,12 @@ export function Matrix({ answer, name, chosen, choose }) {
     <p class="muted">Records that moved. A cell filters the list below.</p>
     ${froms.length === 0
       ? html`<p class="nothing">No record moved in this period.</p>`
-      : html`<div class="table-frame" role="region" aria-label=${`Matrix of ${name}`} tabindex="0">
+      : html`<div class="table-frame" role="group" aria-label=${`Matrix of ${name}`} tabindex="0">
           <table class="matrix">
             <caption class="hidden">Records that moved between two values of ${name}</caption>
             <thead>
               <tr>
-                <th scope="col" class="corner">from ↓ &#160; to →</th>
+                <th scope="col" class="corner">from ↓ / to →</th>
                 ${tos.map((to) => html`<th key=${String(to)} scope="col"><${Value} of=${to} /></th>`)}
               </tr>
             </thead>

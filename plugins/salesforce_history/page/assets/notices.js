@@ -6,11 +6,12 @@ export function Loading({ what = "Loading" }) {
   return html`<div class="loading" role="status"><span class="spinner" aria-hidden="true"></span>${what} …</div>`;
 }
 
-export function Notice({ kind = "info", heading, children, action }) {
+/** `alone`: the notice is all there is of its view, so its heading is the page's. */
+export function Notice({ kind = "info", heading, children, action, alone = false }) {
   return html`<section class=${`notice notice-${kind}`} role=${kind === "error" ? "alert" : "status"}>
     <span class="notice-mark" aria-hidden="true">${kind === "error" ? "!" : "i"}</span>
     <div class="notice-text">
-      <h2>${heading}</h2>
+      ${alone ? html`<h1>${heading}</h1>` : html`<h2>${heading}</h2>`}
       <div>${children}</div>
       ${action && html`<p class="notice-action">${action}</p>`}
     </div>
@@ -24,17 +25,18 @@ const HEADINGS = {
   broken: "No answer",
 };
 
-export function Problem({ problem, again }) {
+export function Problem({ problem, again, alone = false }) {
   if (problem.kind === "session") {
     return html`<${Notice}
       kind="error"
+      alone=${alone}
       heading="Your Airflow session has ended"
       action=${html`<${Out} href=${loginUrl()} class="button button-solid">Log in<//>`}
       ><p>Log in to Airflow again; you come back to this page.</p><//
     >`;
   }
   const action = again && html`<button class="button" type="button" onClick=${again}>Try again</button>`;
-  return html`<${Notice} kind="error" heading=${HEADINGS[problem.kind] ?? HEADINGS.broken} action=${action}>
+  return html`<${Notice} kind="error" alone=${alone} heading=${HEADINGS[problem.kind] ?? HEADINGS.broken} action=${action}>
     <p>${problem.message}</p>
     ${problem.remedy && html`<p><strong>What to do:</strong> ${problem.remedy}</p>`}
   <//>`;

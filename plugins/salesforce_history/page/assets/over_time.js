@@ -46,7 +46,7 @@ export function OverTime({ answer, name }) {
     { head: "At (UTC)", row: true, cell: (index) => stamp(millis(moments[index]), { seconds: false }) },
     ...named.map(([value, line]) => ({ head: spoken(value), number: true, cell: (index) => number(line[index]) })),
   ];
-  const series = named.map(([value], index) => ({ name: spoken(value), colour: stroke(index).colour, shape: `line dash-${stroke(index).dash.length}` }));
+  const series = named.map(([value], index) => ({ name: spoken(value), ...stroke(index) }));
   if (!moments.length) return null;
   return html`<${Figure} heading=${`Over time: ${name}`} note="Records that had the value at that moment" columns=${table} rows=${moments.map((_, index) => index)} level=${2}>
     <${Legend} series=${series} />

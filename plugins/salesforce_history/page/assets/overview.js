@@ -10,13 +10,13 @@ import { Table } from "./tables.js";
 
 export function Overview() {
   const { answer, problem, loading, again } = useAnswer("overview", (signal) => ask(["overview"], {}, signal));
-  if (problem) return html`<${Problem} problem=${problem} again=${again} />`;
+  if (problem) return html`<${Problem} problem=${problem} again=${again} alone />`;
   if (!answer) return html`<${Loading} what="Reading the lake" />`;
   return html`<div>
     <div class="view-head">
       <h1>Overview</h1>
       <p class="muted">
-        <span class="badge">${answer.environment}</span> as of ${stamp(millis(answer.now))} UTC
+        <span class="badge">${answer.environment}</span> as of ${stamp(Math.floor(millis(answer.now) / 1000) * 1000)} UTC
         <button class="button button-small" type="button" onClick=${again} disabled=${loading}>${loading ? "Reading …" : "Refresh"}</button>
         ${answer.docs && html`<${Out} href=${answer.docs} class="button button-small">dbt docs<//>`}
       </p>
@@ -29,8 +29,13 @@ export function Overview() {
         >`,
     )}
     ${answer.lake.state !== "ready" && html`<${LakeNotice} lake=${answer.lake} objects=${answer.objects} again=${again} />`}
-    ${answer.lake.state !== "unreachable" && answer.objects.map((object) => html`<${ObjectCard} key=${object.noun} object=${object} now=${millis(answer.now)} />`)}
+    ${answer.lake.state !== "unreachable" && sorted(answer.objects).map((object) => html`<${ObjectCard} key=${object.noun} object=${object} now=${millis(answer.now)} />`)}
   </div>`;
+}
+
+/** Objects with data first: that is what people come for. */
+function sorted(objects) {
+  return [...objects].sort((one, other) => (one.freshness.state === "empty") - (other.freshness.state === "empty"));
 }
 
 function Freshness({ freshness }) {
@@ -65,7 +70,7 @@ function ObjectCard({ object, now }) {
       <div>
         <h2 id=${`object-${noun}`}>${object.object} <${Freshness} freshness=${freshness} /></h2>
         <p class="muted">
-          <${Out} href=${object.dag_url}>${object.dag_id}<//> · ${object.schedule} · keeps the history of ${object.tracked.join(", ")}
+          <${Out} href=${object.dag_url}>${object.dag_id}<//> · ${object.schedule.replaceAll("_", " ")} · keeps the history of ${object.tracked.join(", ")}
         </p>
       </div>
       ${freshness.state !== "empty" &&
@@ -81,19 +86,20 @@ function ObjectCard({ object, now }) {
       ${object.problem.remedy && html`<p><strong>What to do:</strong> ${object.problem.remedy}</p>`}<//
     >`}
     ${failures.length > 0 && html`<${Failures} failures=${failures} />`}
-    <dl class="stats">
+    ${freshness.state === "empty" && !last && html`<p class="card-foot muted">No run has published anything yet. Switch the pipeline on, or trigger it.</p>`}
+    ${(freshness.state !== "empty" || last) && html`<dl class="stats">
       <${Stat}
         label="Last run"
         value=${last ? html`<${State} state=${last.state} />` : "none"}
         detail=${last && html`<${Out} href=${last.url}>${last.finished_at ? ago(millis(last.finished_at), now) : "running"}<//>${last.kind ? `, ${last.kind}` : ""}`}
       />
-      <${Stat} label="Read up to (watermark)" value=${watermark ? stamp(watermark, { seconds: false }) : "–"} detail=${watermark && `UTC, ${ago(watermark, now)}; allowed ${duration(freshness.allowed_seconds ?? 0)}`} bad=${freshness.state === "late"} />
+      <${Stat} label="Read up to (watermark)" value=${watermark ? stamp(watermark, { seconds: false }) : "–"} detail=${watermark && `UTC, ${ago(watermark, now)}, allowed ${duration(freshness.allowed_seconds ?? 0)}`} bad=${freshness.state === "late"} />
       <${Stat} label="Records now" value=${number(live)} detail=${expected ? `expected ${number(expected.minimum)} to ${number(expected.maximum)}` : null} bad=${outside} />
       <${Stat} label="Versions" value=${number(object.versions)} detail=${`of ${many(object.current_records ?? 0, "record")}, ${number(object.deleted_records ?? 0)} deleted`} />
       <${Stat} label="Quarantined" value=${number(object.quarantined)} href=${object.quarantined ? hashOf("quarantine", noun) : null} bad=${object.quarantined > 0} detail=${object.quarantined ? "see the reasons" : "nothing refused"} />
       <${Stat} label="Quality score" value=${percent(object.quality_score)} bad=${typeof object.quality_score === "number" && object.quality_score < 95} detail="of the last run" />
       <${Stat} label="API usage" value=${percent(object.api_usage_percent)} bad=${object.api_usage_percent >= 80} detail="of the org's daily limit" />
-    </dl>
+    </dl>`}
     ${last?.error && html`<p class="card-error"><strong>The last run failed:</strong> ${last.error}</p>`}
     ${recorded.length > 0 &&
     html`<div class="charts">

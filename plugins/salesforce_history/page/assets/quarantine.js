@@ -21,8 +21,10 @@ export function Quarantine({ object, route, chooser }) {
     ${!first && !pages.problem && html`<${Loading} what="Reading the quarantine" />`}
     ${first &&
     html`<div class=${pages.loading ? "stale" : ""}>
-      ${Object.keys(first.reasons).length > 0 && html`<${Counts} heading="Reasons" counts=${first.reasons} chosen=${reason} choose=${(one) => change({ reason: one })} />`}
-      ${Object.keys(first.states).length > 0 && html`<${Counts} heading="States" counts=${first.states} chosen=${state} choose=${(one) => change({ state: one })} />`}
+      <div class="two">
+        ${Object.keys(first.reasons).length > 0 && html`<${Counts} heading="Reasons" counts=${first.reasons} chosen=${reason} choose=${(one) => change({ reason: one })} />`}
+        ${Object.keys(first.states).length > 0 && html`<${Counts} heading="States" counts=${first.states} chosen=${state} choose=${(one) => change({ state: one })} />`}
+      </div>
       ${pages.items.length === 0
         ? html`<p class="nothing">${filtered ? "No record is here for this filter." : "✓ Nothing is in quarantine: every record that was read is in the history."}</p>`
         : html`<${Replay} replay=${first.replay} />

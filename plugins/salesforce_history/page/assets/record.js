@@ -15,7 +15,7 @@ import { timed, versionAt } from "./versions.js";
 export function Record({ object, id, at: asked, q, now }) {
   const { answer, problem, again } = useAnswer(`${object.noun} ${id}`, (signal) => ask([object.noun, "records", id], {}, signal));
   const back = html`<p><a href=${hashOf("record", object.noun, null, { q: q || null })}>← ${q ? "Back to the results" : `All ${object.object} records`}</a></p>`;
-  if (problem) return html`<div>${back}<${Problem} problem=${problem} again=${again} /></div>`;
+  if (problem) return html`<div>${back}<${Problem} problem=${problem} again=${again} alone /></div>`;
   if (!answer) return html`<${Loading} what="Reading the record" />`;
   return html`<div>${back}<${Known} record=${answer} noun=${object.noun} asked=${asked} q=${q} now=${millis(now)} /></div>`;
 }

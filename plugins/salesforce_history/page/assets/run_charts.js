@@ -40,10 +40,11 @@ function drawMarks(u, runs, cut, opened) {
   runs.forEach((run, index) => {
     const x = u.valToPos(index, "x", true);
     if (cut !== null && opened[index] > cut) {
+      const bar = Math.min(36 * uPlot.pxRatio, (u.bbox.width / runs.length) * 0.7);
       ctx.fillStyle = css("--bg");
-      ctx.fillRect(x - 30 * uPlot.pxRatio, u.bbox.top + 16 * uPlot.pxRatio, 60 * uPlot.pxRatio, 4 * uPlot.pxRatio);
+      for (const down of [9, 14]) ctx.fillRect(x - bar / 2, u.bbox.top + down * uPlot.pxRatio, bar, 2 * uPlot.pxRatio);
       ctx.fillStyle = css("--fg");
-      ctx.fillText(`${number(opened[index])} ↑`, Math.max(x, u.bbox.left + 26 * uPlot.pxRatio), u.bbox.top + 11 * uPlot.pxRatio);
+      ctx.fillText(number(opened[index]), Math.max(x, u.bbox.left + 16 * uPlot.pxRatio), u.bbox.top - 5 * uPlot.pxRatio);
     }
     if (run.state !== "success") {
       ctx.fillStyle = css("--bad-fg");
@@ -67,18 +68,19 @@ export function ChangesPerRun({ runs }) {
   const { data, options, cut } = useMemo(() => {
     const opened = runs.map((run) => run.opened ?? 0);
     const cutHeight = cutAt(opened);
-    const shown = opened.map((value) => (cutHeight === null ? value : Math.min(value, cutHeight * 1.2)));
+    const shown = opened.map((value) => (cutHeight === null ? value : Math.min(value, cutHeight)));
     const closed = runs.map((run) => -(run.closed ?? 0));
     const bars = uPlot.paths.bars({ size: [0.62, 34], radius: 0.12 });
     return {
       cut: cutHeight,
       data: [runs.map((_, index) => index), shown, closed],
       options: () => ({
+        padding: [18, 8, 0, 0],
         scales: {
           x: { time: false, range: runRange(runs) },
-          y: { range: (_, low, high) => [Math.min(0, low * 1.15), cutHeight === null ? Math.max(1, high * 1.12) : cutHeight * 1.2] },
+          y: { range: (_, low, high) => [Math.min(0, low * 1.15), cutHeight ?? Math.max(1, high * 1.12)] },
         },
-        axes: [runAxis(runs), axis({ size: 46, values: (_, splits) => splits.map((split) => number(Math.abs(split))) })],
+        axes: [runAxis(runs), axis({ size: 46, space: 26, values: (_, splits) => splits.map((split) => number(Math.abs(split))) })],
         series: [
           {},
           { paths: bars, fill: css("--series-1"), points: { show: false } },
@@ -102,11 +104,11 @@ export function ChangesPerRun({ runs }) {
 
   return html`<${Figure}
     heading="Changes per run"
-    note=${`Versions opened (up) and closed (down)${cut === null ? "" : "; a bar that is far taller than the others is cut, and has its number"}`}
+    note=${`Versions opened (up) and closed (down)${cut === null ? "" : "; the tallest bar is cut and has its number"}`}
     columns=${RUN_COLUMNS}
     rows=${runs}
   >
-    <${Legend} series=${[{ name: "opened", colour: "--series-1", shape: "bar" }, { name: "closed", colour: "--series-2", shape: "bar" }]} />
+    <${Legend} series=${[{ name: "opened", colour: "--series-1" }, { name: "closed", colour: "--series-2" }]} />
     <${Chart} label="Changes per run" data=${data} options=${options} reading=${reading} />
   <//>`;
 }
@@ -114,7 +116,7 @@ export function ChangesPerRun({ runs }) {
 const COUNT_COLUMNS = [
   { head: "Up to (UTC)", row: true, cell: (run) => stamp(moment(run), { seconds: false }) },
   { head: "Records", number: true, cell: (run) => number(run.live_records) },
-  { head: "Out of range", cell: (run) => (run.anomalies?.length ? run.anomalies.map(String).join("; ") : "no") },
+  { head: "Out of range", cell: (run) => run.anomalies || "no" },
 ];
 
 export function RecordCount({ runs, expected }) {
@@ -131,8 +133,9 @@ export function RecordCount({ runs, expected }) {
     return {
       data: [runs.map((_, index) => index), runs.map((run) => run.live_records ?? null), flat(maximum), flat(minimum), flat(typical)],
       options: () => ({
+        padding: [18, 8, 0, 0],
         scales: { x: { time: false, range: runRange(runs) }, y: { range: (_, low, high) => spread(low, high) } },
-        axes: [runAxis(runs), axis({ size: 46, values: (_, splits) => splits.map(number) })],
+        axes: [runAxis(runs), axis({ size: 46, space: 26, values: (_, splits) => splits.map(number) })],
         bands: [{ series: [2, 3], fill: css("--band") }],
         series: [
           {},
@@ -149,11 +152,11 @@ export function RecordCount({ runs, expected }) {
   const reading = (index) => {
     const run = index === null ? runs.at(-1) : runs[index];
     if (!run) return "";
-    const out = run.anomalies?.length ? " Out of the ordinary." : "";
+    const out = run.anomalies ? ` Out of the ordinary: ${run.anomalies}.` : "";
     return `Up to ${stamp(moment(run), { seconds: false })} UTC: ${many(run.live_records ?? 0, "record")}${range ? ` (expected ${range})` : ""}.${out}`;
   };
-  const series = [{ name: "records", colour: "--series-1", shape: "line" }];
-  if (expected) series.push({ name: "expected range", colour: "--band", shape: "band" }, { name: "typical", colour: "--fg-muted", shape: "dash" });
+  const series = [{ name: "records", colour: "--series-1", dash: [] }];
+  if (expected) series.push({ name: "expected range", colour: "--band" }, { name: "typical", colour: "--fg-muted", dash: [5, 4] });
 
   return html`<${Figure} heading="Records" note=${range ? `Expected: about ${number(expected.typical)}, ${range}` : "No range is expected of this object"} columns=${COUNT_COLUMNS} rows=${runs}>
     <${Legend} series=${series} />

@@ -4,7 +4,7 @@ import { many } from "./format.js";
 
 /** columns: [{head, cell(row), number?, row?}]; `row` marks the cell that names its row. */
 export function Table({ caption, columns, rows, keyOf, mark, hideCaption = true }) {
-  return html`<div class="table-frame" role="region" aria-label=${caption} tabindex="0">
+  return html`<div class="table-frame" role="group" aria-label=${caption} tabindex="0">
     <table>
       <caption class=${hideCaption ? "hidden" : ""}>${caption}</caption>
       <thead>

@@ -6,6 +6,8 @@ import { layout, ticks } from "./scale.js";
 
 const LEAST = 7;
 const STEPS = 1000;
+/** Pixels beside the tracks, where half of the slider's thumb stands at either end. */
+const EDGE = 8;
 
 /** The time there is to show: a little before the first version, up to now or a little past the last change. */
 export function span(versions, until, toNow) {
@@ -31,7 +33,7 @@ function useWidth() {
   const place = useRef(null);
   const [width, setWidth] = useState(600);
   useLayoutEffect(() => {
-    const measure = () => setWidth(Math.max(120, place.current.clientWidth));
+    const measure = () => setWidth(Math.max(120, place.current.clientWidth - 2 * EDGE));
     measure();
     const watching = new ResizeObserver(measure);
     watching.observe(place.current);
@@ -50,7 +52,14 @@ export function Timeline({ versions, tracked, named, at, setAt, until }) {
   const box = (first, last) => ({ left: `${map.places[first + 1]}px`, width: `${map.places[last + 2] - map.places[first + 1]}px` });
   const marks = ticks(start, end, map.width / 120);
   const here = map.at(Math.min(end, Math.max(start, at)));
-  const shared = { versions, box, setAt, setTold };
+  const frame = useRef(null);
+  const tell = (target, words) => {
+    const [inner, outer] = [target.getBoundingClientRect(), frame.current.getBoundingClientRect()];
+    const room = Math.min(150, outer.width / 2);
+    const middle = (Math.max(inner.left, outer.left) + Math.min(inner.right, outer.right)) / 2 - outer.left;
+    setTold({ ...words, left: Math.min(Math.max(middle, room), outer.width - room), top: inner.top - outer.top });
+  };
+  const shared = { versions, box, setAt, tell, hush: () => setTold(null) };
   return html`<section class="timeline" aria-labelledby="timeline-head">
     <div class="timeline-head">
       <h2 id="timeline-head">Timeline</h2>
@@ -59,7 +68,7 @@ export function Timeline({ versions, tracked, named, at, setAt, until }) {
         ${[false, true].map((choice) => html`<label key=${choice}><input type="radio" name="scale" checked=${toNow === choice} onChange=${() => setToNow(choice)} /><span>${choice ? "Until now" : "Around the changes"}</span></label>`)}
       </fieldset>
     </div>
-    <div class="bands" onMouseLeave=${() => setTold(null)}>
+    <div class="bands" ref=${frame} onMouseLeave=${() => setTold(null)}>
       <div class="band-names" aria-hidden="true">
         <span class="band-name">State</span>
         ${tracked.map((field) => html`<span key=${field} class="band-name" title=${field}>${named(field)}</span>`)}
@@ -72,10 +81,10 @@ export function Timeline({ versions, tracked, named, at, setAt, until }) {
             ${clear(marks, map).map((mark) => html`<span key=${mark.time} class="tick" style=${{ left: `${map.at(mark.time)}px` }}><span>${mark.label}</span></span>`)}
           </div>
           <div class="line" style=${{ transform: `translateX(${here}px)` }} aria-hidden="true"></div>
-          ${told && html`<${Told} told=${told} width=${map.width} />`}
           <${Slider} map=${map} here=${here} at=${at} setAt=${setAt} versions=${versions} />
         </div>
       </div>
+      ${told && html`<${Told} told=${told} />`}
     </div>
     <${Key} versions=${versions} tracked=${tracked} named=${named} />
     ${map.widened > 0 && html`<p class="muted small">To scale, but the shortest versions are drawn wider than they lasted, so that they can be seen.</p>`}
@@ -105,7 +114,7 @@ function FieldBand({ field, versions, ...rest }) {
   return html`<${Band} ...${rest} versions=${versions} parts=${parts} look=${(part) => (part.deleted ? "gone" : look(part.value))} field=${field} />`;
 }
 
-function Band({ name, parts, versions, box, look, setAt, setTold, field }) {
+function Band({ name, parts, versions, box, look, setAt, tell, hush, field }) {
   const [stop, setStop] = useState(0);
   const row = useRef(null);
   const move = (event) => {
@@ -115,45 +124,47 @@ function Band({ name, parts, versions, box, look, setAt, setTold, field }) {
     setStop(target);
     row.current.children[target].focus();
   };
-  return html`<div class=${field ? "band" : "band band-state"} role="group" aria-label=${`${name}: ${parts.length} ${parts.length === 1 ? "part" : "parts"}, arrow keys walk through them`} ref=${row} onKeyDown=${move}>
+  return html`<div class=${field ? "band" : "band band-state"} data-name=${name} role="group" aria-label=${`${name}: ${parts.length} ${parts.length === 1 ? "part" : "parts"}, arrow keys walk through them`} ref=${row} onKeyDown=${move}>
     ${parts.map((part, index) => {
-      const told = tell(name, part, versions, field);
-      const tellIt = () => setTold({ ...told, left: parseFloat(box(part.first, part.last).left) + parseFloat(box(part.first, part.last).width) / 2 });
+      const words = wordsOf(name, part, versions, field);
       return html`<button
         key=${part.first}
         type="button"
         class=${`part ${look(part)} ${versions[part.last].to === null ? "part-open" : ""}`}
         style=${box(part.first, part.last)}
         tabindex=${index === Math.min(stop, parts.length - 1) ? 0 : -1}
-        aria-label=${`${told.what}, ${told.when}`}
+        aria-label=${`${words.what}, ${words.when}`}
         onClick=${() => setAt(versions[part.first].from)}
-        onFocus=${() => {
+        onFocus=${(event) => {
           setStop(index);
-          tellIt();
+          tell(event.currentTarget, words);
         }}
-        onBlur=${() => setTold(null)}
-        onMouseEnter=${tellIt}
+        onBlur=${hush}
+        onMouseEnter=${(event) => tell(event.currentTarget, words)}
       >
-        <span class="part-text" aria-hidden="true">${field ? (part.deleted ? "" : spoken(part.value)) : `${part.returned ? "↻ " : ""}${part.deleted ? "deleted" : part.returned ? "returned" : `v${versions[part.first].number}`}`}</span>
+        <span class="part-text" aria-hidden="true">${field ? (part.deleted ? "" : spoken(part.value)) : nameOf(part, versions)}</span>
       </button>`;
     })}
   </div>`;
 }
 
-/** What is said of a part, in a bubble and to a screen reader. */
-function tell(name, part, versions, field) {
-  const [first, last] = [versions[part.first], versions[part.last]];
-  const state = part.deleted ? "deleted" : part.returned ? "returned after a deletion" : null;
-  const value = field ? `${name}: ${spoken(part.value)}${part.deleted ? " when it was deleted" : ""}` : `Version ${first.number}${state ? `, ${state}` : ""}`;
-  const to = last.to === null ? "now" : `${stamp(last.to)} UTC`;
-  const length = last.to === null ? "" : ` (${duration((last.to - first.from) / 1000)})`;
-  return { what: value, when: `${stamp(first.from)} UTC to ${to}${length}` };
+/** What a part of the state's band is called: v3, or what happened. */
+function nameOf(part, versions) {
+  if (part.deleted) return "deleted";
+  return part.returned ? "↻ returned" : `v${versions[part.first].number}`;
 }
 
-function Told({ told, width }) {
-  const room = 130;
-  const left = Math.min(Math.max(told.left, room), Math.max(room, width - room));
-  return html`<div class="told" style=${{ left: `${left}px` }} aria-hidden="true"><strong><bdi>${told.what}</bdi></strong><span>${told.when}</span></div>`;
+/** What is said of a part, in a bubble and to a screen reader. */
+function wordsOf(name, part, versions, field) {
+  const [first, last] = [versions[part.first], versions[part.last]];
+  const what = field ? `${name}: ${spoken(part.value)}${part.deleted ? " when it was deleted" : ""}` : `${nameOf(part, versions)}, version ${first.number} of ${versions.length}`;
+  const to = last.to === null ? "now" : `${stamp(last.to)} UTC`;
+  const length = last.to === null ? "" : ` (${duration((last.to - first.from) / 1000)})`;
+  return { what, when: `${stamp(first.from)} UTC to ${to}${length}` };
+}
+
+function Told({ told }) {
+  return html`<div class="told" style=${{ left: `${told.left}px`, top: `${told.top}px` }} aria-hidden="true"><strong><bdi>${told.what}</bdi></strong><span>${told.when}</span></div>`;
 }
 
 function Slider({ map, here, at, setAt, versions }) {
