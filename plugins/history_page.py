@@ -1,7 +1,7 @@
 """The page "Salesforce history" in Airflow's navigation.
 
-Airflow imports this module in every process, each task's too, so it imports nothing: the page itself is made when the API
-server is asked for it first. On MWAA, plugins.zip has the page's code beside this file (deploy/page_code.py).
+Airflow imports this module in every process, each task's too, so it imports nothing: the page itself is made when the
+API server is asked for it first. On MWAA, plugins.zip has the page's code beside this file (deploy/page_code.py).
 """
 
 from __future__ import annotations

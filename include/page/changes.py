@@ -16,18 +16,22 @@ from include.page.cursor import read_cursor, write_cursor
 from include.page.lake import ObjectLake
 from include.page.records import Search
 from include.page.snapshot_cache import SnapshotCache
-from include.page.version_index import DELETED, EMPTY, Field, VersionIndex, as_text, version_index
+from include.page.version_index import DELETED, Field, VersionIndex, as_text, version_index
 
 #: What is shown where nobody asks for a period: as long as this, up to the newest version.
 USUAL = timedelta(days=30)
 #: Moments at which records are counted.
 MOMENTS = 60
-#: Values that a flow or a count is told of each; those that are rarer are left out and counted as one.
+#: Values of which records are counted, the most frequent ones; and flows that are told, the greatest ones.
 MOST_VALUES = 40
+MOST_FLOWS = 1_600
+#: Cells of a table of flags in which records are marked; what is larger is sorted.
+_MOST_CELLS = 64_000_000
 #: Rows of CSV that are made at a time.
 _CSV_ROWS = 5_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_SECOND = 1_000_000
 CSV_COLUMNS = ("at", "id", "name", "field", "from", "to")
 
 _Numbers = np.ndarray[Any, Any]
@@ -72,7 +76,7 @@ class Changes:
                 remedy="Choose one of the tracked fields.",
             )
         newest = self.index.newest
-        until = _micros(asked.until) if asked.until else (newest or 0) + 1
+        until = _micros(asked.until) if asked.until else ((newest or 0) // _SECOND + 1) * _SECOND
         since = _micros(asked.since) if asked.since else until - _micros(_EPOCH + USUAL)
         if since >= until:
             raise BadRequest(
@@ -155,44 +159,49 @@ class Changes:
         codes = self.values.codes
         rows = following[codes[following] != codes[following - 1]]
         width = len(self.values.known) + 1
-        pair = (codes[rows - 1].astype(np.int64) + 1) * width + codes[rows] + 1
-        changes = np.bincount(pair, minlength=width * width) if width * width < 1_000_000 else None
-        kinds, counts = (
-            (np.flatnonzero(changes), changes[np.flatnonzero(changes)])
-            if changes is not None
-            else np.unique(pair, return_counts=True)
-        )
-        # A record that goes to and fro is one record.
-        distinct = np.unique(pair * len(self.index.ids) + self.index.record[rows]) // max(1, len(self.index.ids))
-        records = dict(zip(*(one.tolist() for one in np.unique(distinct, return_counts=True)), strict=True))
+        pairs = (codes[rows - 1].astype(np.int64) + 1) * width + codes[rows] + 1
+        kinds, kind = _numbered(pairs, width * width)
+        changes = np.bincount(kind, minlength=len(kinds))
         flows = [
             {
-                "from": self.values.value(kind // width - 1),
-                "to": self.values.value(kind % width - 1),
-                "records": records[kind],
+                "from": self.values.value(pair // width - 1),
+                "to": self.values.value(pair % width - 1),
+                "records": records,
                 "changes": count,
             }
-            for kind, count in zip(kinds.tolist(), counts.tolist(), strict=True)
+            for pair, records, count in zip(
+                kinds.tolist(),
+                _distinct(kind, len(kinds), self.index.record[rows], len(self.index.ids)).tolist(),
+                changes.tolist(),
+                strict=True,
+            )
         ]
         flows.sort(key=lambda flow: (-flow["records"], as_text(flow["from"]), as_text(flow["to"])))
-        return flows[: MOST_VALUES * MOST_VALUES]
+        return flows[:MOST_FLOWS]
 
     def _over_time(self) -> list[dict[str, Any]]:
-        """Records that are there, by value, at equally spaced moments from the first to the last of the period."""
-        moments = np.unique(np.linspace(self.since, self.until - 1, MOMENTS).astype(np.int64))
-        alive = np.flatnonzero(~self.index.deleted & (self.index.closed > self.since) & (self.index.opened < self.until))
-        codes = self.values.codes[alive].astype(np.int64) + 1
-        width, steps = len(self.values.known) + 1, len(moments) + 1
+        """Records that are there, by value, at equally spaced moments from the first of the period on."""
+        step = max(1, (self.until - 1 - self.since) // (MOMENTS - 1))
+        count = min(MOMENTS, (self.until - 1 - self.since) // step + 1)
+        codes = self.values.codes + np.int32(1)
+        width, steps = len(self.values.known) + 1, count + 1
+        there = ~self.index.deleted
         # A version is counted from the first moment that is not before its beginning, to the last before its end.
-        begins = np.searchsorted(moments, self.index.opened[alive], side="left")
-        ends = np.searchsorted(moments, self.index.closed[alive], side="left")
-        counted = np.bincount(codes * steps + begins, minlength=width * steps).reshape(width, steps)
-        counted = counted - np.bincount(codes * steps + ends, minlength=width * steps).reshape(width, steps)
-        counts = counted.cumsum(axis=1)[:, :-1]
+        begins = _step_of(self.index.opened, self.since, step, count)
+        ends = _step_of(self.index.closed, self.since, step, count)
+        there &= begins < ends
+        cells = codes[there].astype(np.int64) * steps
+        counted = np.bincount(cells + begins[there], minlength=width * steps)
+        counted -= np.bincount(cells + ends[there], minlength=width * steps)
+        counts = counted.reshape(width, steps).cumsum(axis=1)[:, :-1]
         most = sorted(np.flatnonzero(counts.any(axis=1)).tolist(), key=lambda code: -int(counts[code].max()))
         return [
-            {"at": moment(_at(int(at))), "value": self.values.value(code - 1), "records": int(counts[code, step])}
-            for step, at in enumerate(moments)
+            {
+                "at": moment(_at(self.since + number * step)),
+                "value": self.values.value(code - 1),
+                "records": int(counts[code, number]),
+            }
+            for number in range(count)
             for code in most[:MOST_VALUES]
         ]
 
@@ -229,12 +238,39 @@ class Changes:
         ]
 
 
+def _step_of(at: _Numbers, since: int, step: int, count: int) -> _Numbers:
+    """The first of `count` moments, `step` apart from `since` on, that is not before; `count`: it is after all."""
+    within = np.clip(at, since, since + count * step)
+    return -((since - within) // step)
+
+
+def _numbered(values: _Numbers, limit: int) -> tuple[_Numbers, _Numbers]:
+    """The values that there are, and of each place the position of its value among them.
+
+    :param limit: no value is as great.
+    """
+    if limit > len(values) + 1_000_000:
+        kinds, kind = np.unique(values, return_inverse=True)
+        return kinds, kind
+    kinds = np.flatnonzero(np.bincount(values, minlength=limit))
+    places = np.zeros(limit, np.int64)
+    places[kinds] = np.arange(len(kinds))
+    return kinds, places[values]
+
+
+def _distinct(kind: _Numbers, kinds: int, record: _Numbers, records: int) -> _Numbers:
+    """Of each kind, how many records there are: one that comes twice is one."""
+    if kinds * records > _MOST_CELLS:
+        once = np.unique(kind * records + record)
+        return np.bincount(once // records, minlength=kinds)
+    seen = np.zeros((kinds, records), np.bool_)
+    seen[kind, record] = True
+    return seen.sum(axis=1)
+
+
 def _micros(at: datetime) -> int:
     return (at - _EPOCH) // _MICROSECOND
 
 
 def _at(micros: int) -> datetime:
     return _EPOCH + timedelta(microseconds=micros)
-
-
-__all__ = ["CSV_COLUMNS", "EMPTY", "Asked", "Changes"]

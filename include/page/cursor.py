@@ -1,6 +1,6 @@
 """Where a page of a long list ends, as an opaque text: whoever asks for the next page hands it back.
 
-It names the last row that was shown, not a number of rows, so a list that grows meanwhile repeats nothing and loses nothing.
+It names the last row that was shown, not a number of rows: a list that grows meanwhile repeats and loses nothing.
 """
 
 from __future__ import annotations

@@ -12,16 +12,15 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyiceberg.expressions import And, BooleanExpression, NotEqualTo
+from pyiceberg.expressions import BooleanExpression, NotEqualTo
 from pyiceberg.table import Table
 
-from include.lake.data_files import equal_to
 from include.page.answers import moment, plain
 from include.page.columns import Columns
 from include.page.cursor import read_cursor, write_cursor
 from include.page.lake import ObjectLake
 from include.page.snapshot_cache import SnapshotCache
-from include.page.table_reading import One, is_text, read_table
+from include.page.table_reading import One, TablePlan, is_text
 from include.salesforce.ids import ID_PATTERN, to_18
 
 _ID = re.compile(ID_PATTERN)
@@ -135,10 +134,9 @@ class Search:
         # Not `is_current = true`: DuckDB gives a manifest no bounds of a flag, by which pyiceberg takes it for empty.
         wanted: BooleanExpression = NotEqualTo("is_current", False)  # type: ignore[call-arg, misc]
         one = One(column=columns.identity, value=identity) if identity else None
-        if one:
-            wanted = And(wanted, equal_to(one.column, one.value))
         texts = [name for name in columns.tracked if is_text(table, name)]
-        for piece in read_table(table, names, pruned_by=wanted, encoded=texts, one=one):
+        plan = TablePlan.of(table, self.cache, key=columns.identity)
+        for piece in plan.read(names, rows=wanted, encoded=texts, one=one):
             # A table that another engine made may have other partitions.
             rows = piece.filter(piece["is_current"])
             if rows.num_rows:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
 from pyiceberg.table import Table
@@ -23,7 +23,7 @@ class SnapshotCache:
 
     def __init__(self, *, most_bytes: int) -> None:
         self.most_bytes = most_bytes
-        self._kept: OrderedDict[tuple[str, str], tuple[int | None, Any, int]] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, str], tuple[Hashable, Any, int]] = OrderedDict()
         self._makers: dict[tuple[str, str], threading.Lock] = {}
         self._lock = threading.Lock()
 
@@ -33,16 +33,25 @@ class SnapshotCache:
         with self._lock:
             return sum(size for _, _, size in self._kept.values())
 
-    def of(self, table: Table, what: str, make: Callable[[], _Value], *, size: Callable[[_Value], int]) -> _Value:
+    def of(
+        self,
+        table: Table,
+        what: str,
+        make: Callable[[], _Value],
+        *,
+        size: Callable[[_Value], int],
+        also: Hashable = None,
+    ) -> _Value:
         """A value of the table's current snapshot. Of several threads that ask at once, one works it out.
 
         :param table: as it was just loaded.
         :param what: names the value.
         :param make: works it out.
         :param size: its bytes.
+        :param also: what else it depends on.
         """
         snapshot = table.current_snapshot()
-        current = snapshot.snapshot_id if snapshot else None
+        current = (snapshot.snapshot_id if snapshot else None, table.metadata.current_schema_id, also)
         key = (str(table.metadata.table_uuid), what)
         with self._lock:
             maker = self._makers.setdefault(key, threading.Lock())
@@ -57,12 +66,12 @@ class SnapshotCache:
             self._keep(key, current, value, size(value))
             return value
 
-    def _keep(self, key: tuple[str, str], snapshot_id: int | None, value: Any, size: int) -> None:
+    def _keep(self, key: tuple[str, str], made_of: Hashable, value: Any, size: int) -> None:
         with self._lock:
             self._kept.pop(key, None)
             if size > self.most_bytes:
                 return
-            self._kept[key] = (snapshot_id, value, size)
+            self._kept[key] = (made_of, value, size)
             total = sum(each for _, _, each in self._kept.values())
             while total > self.most_bytes:
                 _, (_, _, freed) = self._kept.popitem(last=False)

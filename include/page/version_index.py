@@ -17,7 +17,7 @@ from include.page.answers import plain
 from include.page.columns import Columns
 from include.page.lake import ObjectLake
 from include.page.snapshot_cache import SnapshotCache
-from include.page.table_reading import is_text, read_table
+from include.page.table_reading import TablePlan, is_text
 
 #: The field that says whether a record is there.
 DELETED = "is_deleted"
@@ -25,6 +25,9 @@ DELETED = "is_deleted"
 EMPTY = -1
 #: End of a version that has none.
 NEVER = np.iinfo(np.int64).max
+
+#: Of a number that is sorted by.
+_KEY_BITS = 62
 
 _Numbers = np.ndarray[Any, Any]
 
@@ -106,7 +109,9 @@ def version_index(lake: ObjectLake, cache: SnapshotCache) -> VersionIndex:
     :raises NotThere: until the dimension has been published.
     """
     table = lake.known_dimension()
-    return cache.of(table, "versions", lambda: _read(table, Columns(lake.object_file)), size=lambda made: made.nbytes)
+    return cache.of(
+        table, "versions", lambda: _read(table, Columns(lake.object_file), cache), size=lambda made: made.nbytes
+    )
 
 
 def as_text(value: Any) -> str:
@@ -119,10 +124,11 @@ def as_text(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def _read(table: Table, columns: Columns) -> VersionIndex:
+def _read(table: Table, columns: Columns, cache: SnapshotCache) -> VersionIndex:
     tracked = columns.there(columns.tracked, table.schema().column_names)
     texts = [columns.identity, *(name for name in tracked if is_text(table, name))]
-    pieces = list(read_table(table, [columns.identity, "effective_from", DELETED, *tracked], encoded=texts))
+    plan = TablePlan.of(table, cache, key=columns.identity)
+    pieces = list(plan.read([columns.identity, "effective_from", DELETED, *tracked], encoded=texts))
     if not pieces:
         return _empty(columns)
     rows = pa.concat_tables(pieces).unify_dictionaries().combine_chunks()
@@ -155,11 +161,20 @@ def _field(values: pa.ChunkedArray, order: _Numbers) -> Field:
 
 
 def _in_order(record: _Numbers, opened: _Numbers) -> _Numbers:
-    """The order by record, then by time: numpy sorts one number ten times as fast as two."""
-    by_time = np.argsort(opened, kind="stable")
-    rank = np.empty(len(opened), np.int64)
-    rank[by_time] = np.arange(len(opened))
-    return np.argsort((record.astype(np.int64) << 32) | rank)
+    """The order by record, then by time. numpy sorts one number ten times as fast as two, so both are made one."""
+    if len(opened) == 0:
+        return np.array([], np.int64)
+    since = opened - opened.min()
+    # Salesforce's own moments are whole milliseconds; a version that had to be moved by a microsecond is rare.
+    if not (since % 1_000).any():
+        since //= 1_000
+    bits = int(since.max()).bit_length()
+    if bits + int(record.max()).bit_length() > _KEY_BITS:
+        by_time = np.argsort(opened, kind="stable")
+        since[by_time] = np.arange(len(opened))
+        bits = len(opened).bit_length()
+    order: _Numbers = np.argsort((record.astype(np.int64) << bits) | since)
+    return order
 
 
 def _one_array(values: pa.ChunkedArray) -> Any:

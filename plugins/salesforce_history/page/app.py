@@ -9,8 +9,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
-from include.page.answers import BadRequest, NotThere, PageProblem
-from salesforce_history.page import assets, overview, refusals
+from include.page.answers import NotThere, PageProblem
+from salesforce_history.page import assets, history, overview, refusals
 from salesforce_history.page.parameters import as_bad_request
 
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
@@ -32,6 +32,7 @@ def make_page() -> FastAPI:
     page.add_exception_handler(RequestValidationError, _invalid)
     page.add_exception_handler(PageProblem, refusals.of_page)
     page.include_router(overview.router)
+    page.include_router(history.router)
     page.include_router(assets.router)
     page.add_api_route("/{path:path}", _nothing_here, methods=_METHODS)
     return page
@@ -49,6 +50,3 @@ async def _invalid(request: Request, problem: Exception) -> JSONResponse:
     if not isinstance(problem, RequestValidationError):
         raise problem
     return await refusals.of_page(request, as_bad_request(problem))
-
-
-__all__ = ["BadRequest", "make_page"]

@@ -56,6 +56,12 @@ class Lakes:
                 self._opened = (wanted, time.monotonic())
             return self._catalog
 
+    def site(self) -> str | None:
+        """Where a person opens a record of the org; None where the connection does not say."""
+        from salesforce_history.connections import salesforce_site
+
+        return salesforce_site(self.environment)
+
     def object_files(self, folder: Path = OBJECTS_FOLDER) -> tuple[list[ObjectFile], list[ObjectFileError]]:
         """The objects, and what is wrong with the files of others: one that is wrong hides no other.
 

@@ -11,13 +11,14 @@ from include.page.answers import PageProblem, moment
 from include.page.overview import Overview
 from salesforce_history.page.addresses import AddressesDep
 from salesforce_history.page.lakes import LakesDep
+from salesforce_history.page.parameters import NoQuery
 from salesforce_history.page.refusals import ReadingRoute, in_words
 
 router = APIRouter(prefix="/api", route_class=ReadingRoute)
 
 
 @router.get("/overview")
-def overview(lakes: LakesDep, links: AddressesDep) -> dict[str, Any]:
+def overview(_asked: NoQuery, lakes: LakesDep, links: AddressesDep) -> dict[str, Any]:
     """The whole lake. It answers also where nothing can be read: that is what it is for."""
     now = datetime.now(UTC)
     good, wrong = lakes.object_files()
