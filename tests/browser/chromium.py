@@ -34,7 +34,7 @@ def chromium() -> Path:
     if found is None:
         raise NoChromium(
             f"no Chromium: none of {', '.join(_NAMES)} is on the path, and apt-get cannot be used from here. "
-            "Install it (Debian, Ubuntu: sudo apt-get install chromium; macOS: Google Chrome) and run make test-browser again."
+            "Install it (Debian, Ubuntu: sudo apt-get install chromium; macOS: Google Chrome), then run this again."
         )
     return found
 

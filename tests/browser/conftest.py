@@ -1,10 +1,9 @@
-"""One Airflow and one Chromium for all tests; each test has a tab of its own, and is told of whatever went wrong in it."""
+"""One Airflow and one Chromium for all tests; each test has a tab of its own, and is told what went wrong in it."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -12,9 +11,11 @@ from playwright.sync_api import (
     Browser,
     BrowserContext,
     ConsoleMessage,
+    Error,
     Frame,
     FrameLocator,
     Page,
+    Request,
     expect,
     sync_playwright,
 )
@@ -82,33 +83,38 @@ def log_in(page: Page, site: Site) -> None:
     expect(page.get_by_role("link", name="Salesforce history")).to_be_visible()
 
 
-@dataclass
 class Tab:
     """A tab of the browser, and what has gone wrong in it."""
 
-    page: Page
-    site: Site
-    wrong: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.page.on("pageerror", lambda error: self._note(f"error: {error}"))
-        self.page.on("dialog", lambda dialog: (self.wrong.append(f"dialog: {dialog.message}"), dialog.dismiss()))
-        self.page.on("console", self._console)
-        self.page.on("request", self._request)
+    def __init__(self, page: Page, site: Site) -> None:
+        self.page = page
+        self.site = site
+        self.wrong: list[str] = []
+        page.on("pageerror", lambda error: self._note(f"error: {error}"))
+        page.on("dialog", lambda dialog: (self.wrong.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+        page.on("console", self._console)
+        page.on("request", self._request)
 
     def open(
         self, view: str = "overview", *, theme: str = "light", width: int = 1366, height: int = 900
     ) -> FrameLocator:
-        """Open a view inside Airflow.
+        """Open a view inside Airflow. Where Airflow shows the page already, only the page is loaded anew.
 
         :param view: what follows #/ in the address.
         :param theme: light or dark, as Airflow stores it.
         :return: the page in its frame, when the view has its heading.
         """
         self.page.set_viewport_size({"width": width, "height": height})
-        self.page.add_init_script(f"window.localStorage.setItem('theme', {theme!r})")
-        self.page.goto(f"{self.site.url}/plugin/salesforce-history#/{view}")
+        if self.page.url.startswith(f"{self.site.url}/plugin/salesforce-history"):
+            with self.frame.expect_navigation():
+                self.frame.evaluate("hash => { history.replaceState(null, '', hash); location.reload(); }", f"#/{view}")
+        else:
+            self.page.goto(f"{self.site.url}/plugin/salesforce-history#/{view}")
         expect(self.view.locator("h1")).to_be_visible()
+        # Airflow hears of it as if it had been chosen in another window.
+        self.frame.evaluate("theme => localStorage.setItem('theme', theme)", theme)
+        expect(self.page.locator("html")).to_have_class(theme)
+        expect(self.view.locator("html")).to_have_class(theme)
         return self.view
 
     @property
@@ -123,20 +129,24 @@ class Tab:
         assert found is not None
         return found
 
+    def is_too_wide(self) -> bool:
+        """Whether the page itself, not a table in it, scrolls sideways."""
+        root = "document.documentElement"
+        return bool(self.frame.evaluate(f"{root}.scrollWidth > {root}.clientWidth"))
+
     def _console(self, message: ConsoleMessage) -> None:
         ours = "/salesforce-history/" in message.location.get("url", "")
-        if "Content Security Policy" in message.text or (
-            ours and message.type == "error" and "status of" not in message.text
-        ):
+        refused = "Content Security Policy" in message.text
+        if refused or (ours and message.type == "error" and "status of" not in message.text):
             self.wrong.append(f"console: {message.text}")
 
-    def _request(self, request: object) -> None:
+    def _request(self, request: Request) -> None:
         try:
-            frame, url = request.frame, request.url  # type: ignore[attr-defined]
-        except Exception:  # noqa: BLE001  (a request of a page that is being left has no frame)
+            frame = request.frame
+        except Error:  # the document that asks is being left
             return
-        if "/salesforce-history/" in frame.url and not url.startswith((self.site.url, "data:", "blob:")):
-            self.wrong.append(f"asks another host: {url}")
+        if "/salesforce-history/" in frame.url and not request.url.startswith((self.site.url, "data:", "blob:")):
+            self.wrong.append(f"asks another host: {request.url}")
 
     def _note(self, text: str) -> None:
         # Airflow's editor asks a CDN at its start, and says so; that is no error of the page.
@@ -144,22 +154,28 @@ class Tab:
             self.wrong.append(text)
 
 
-@pytest.fixture
-def tab(context: BrowserContext, site: Site, request: pytest.FixtureRequest) -> Iterator[Tab]:
-    """A tab of its own over the full lake. A picture of it is kept, and nothing may have gone wrong in it."""
-    site.show("full")
-    made = Tab(context.new_page(), site)
-    yield made
-    keep_picture(made.page, request.node.name)
-    made.page.close()
-    assert made.wrong == []
+@pytest.fixture(scope="session")
+def one_tab(context: BrowserContext, site: Site) -> Tab:
+    """The tab that all tests use in turn: Airflow's own application is started once."""
+    return Tab(context.new_page(), site)
 
 
 @pytest.fixture
-def lake(site: Site, tab: Tab) -> Iterator[Callable[[str], None]]:
+def tab(one_tab: Tab, request: pytest.FixtureRequest) -> Iterator[Tab]:
+    """The tab, over the full lake. A picture of it is kept, and nothing may have gone wrong in it."""
+    one_tab.site.show("full")
+    one_tab.wrong.clear()
+    yield one_tab
+    keep_picture(one_tab.page, request.node.name)
+    one_tab.page.unroute_all()
+    assert one_tab.wrong == []
+
+
+@pytest.fixture
+def lake(tab: Tab) -> Iterator[Callable[[str], None]]:
     """Changes the lake that Airflow sees: full, empty or broken."""
-    yield site.show
-    site.show("full")
+    yield tab.site.show
+    tab.site.show("full")
 
 
 def keep_picture(page: Page, name: str) -> Path:

@@ -1,4 +1,4 @@
-"""An Airflow of the tests' own: the default scenario and hostile names in its lake, `make up` over it, and other lakes to show."""
+"""An Airflow of the tests' own: `make up` over the default scenario and hostile names, and other lakes to show."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Site:
         self._shown = ""
 
     def fill(self) -> None:
-        """Replay the default scenario, with the hostile names, through the real DAG; and keep catalogs of other lakes."""
+        """Replay the default scenario and the hostile names through the real DAG; keep catalogs of other lakes."""
         hostile = [json.loads(line) for line in HOSTILE.read_text(encoding="utf-8").splitlines()]
         lines = sorted([*events(), *hostile], key=lambda event: str(event["at"]))
         scenario = self.root / "scenario.jsonl"

@@ -1,4 +1,4 @@
-"""Names that would like to be markup, scripts, formulas, or to run out of their box: each is a text, and looks like one."""
+"""Names that would like to be markup, scripts, formulas, or to run out of their box: each is a text."""
 
 from __future__ import annotations
 
@@ -21,8 +21,7 @@ NAMED = [event for event in INSERTS if "Name" in event["fields"]]
 def harmless(tab: Tab) -> None:
     assert tab.frame.evaluate("window.pwned") is None
     assert tab.page.evaluate("window.pwned") is None
-    wider = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-    assert tab.frame.evaluate(wider) <= 0
+    assert not tab.is_too_wide()
 
 
 @pytest.mark.parametrize("event", NAMED, ids=lambda event: event["Id"])

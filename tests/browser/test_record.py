@@ -77,7 +77,8 @@ def test_the_timeline_is_to_scale(tab: Tab) -> None:
     expect(parts(view, "Division")).to_have_text(["North", "Northwest", "North"])
     expect(parts(view, "Audit.*")).to_have_text(["Phase1"])
     boxes = [parts(view, "Division").nth(place).bounding_box() for place in range(2)]
-    assert boxes[0] and boxes[1]
+    assert boxes[0]
+    assert boxes[1]
     # Northwest lasted from 07:12 to 14:30; North before it from the first user's creation at 00:01.
     assert boxes[1]["width"] / boxes[0]["width"] == pytest.approx(438 / 431, rel=0.03)
 
@@ -101,7 +102,8 @@ def test_a_version_of_five_seconds_can_be_seen(tab: Tab) -> None:
     view = tab.open("record/user/0055e0000900007AAA")
     expect(parts(view, "Division")).to_have_text(["North", "West", "North"])
     box = parts(view, "Division").nth(1).bounding_box()
-    assert box and box["width"] >= 7
+    assert box
+    assert box["width"] >= 7
     expect(view.get_by_text("drawn wider than they lasted")).to_be_visible()
 
 

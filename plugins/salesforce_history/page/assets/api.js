@@ -44,7 +44,7 @@ export async function ask(path, parameters, signal) {
 const text = (value) => (typeof value === "string" && value ? value : null);
 
 /**
- * An answer as state: {answer, problem, loading, again}. While a further question runs, the answer before stays.
+ * An answer as state: {answer, of, problem, loading, again}. While a further question runs, the answer before stays; `of` is the key it answers.
  * `key` says when to ask anew; null asks nothing.
  */
 export function useAnswer(key, question) {
@@ -63,6 +63,7 @@ export function useAnswer(key, question) {
   return {
     answer: key === null ? null : state.answer,
     problem: key === null ? null : state.problem,
+    of: state.key,
     loading: key !== null && state.key !== key,
     again: () => {
       setState((before) => ({ ...before, key: null, problem: null }));
@@ -84,8 +85,7 @@ export function usePages(key, { path, parameters = {}, list, start = null }) {
     const stop = new AbortController();
     ask(path, parameters, stop.signal).then(
       (first) => setState({ key, first, items: first[list], next: first.next, problem: null, busy: false }),
-      (problem) =>
-        problem.name !== "AbortError" && setState({ key, first: null, items: [], next: null, problem, busy: false }),
+      (problem) => problem.name !== "AbortError" && setState({ key, first: null, items: [], next: null, problem, busy: false }),
     );
     return () => stop.abort();
   }, [key, round]);

@@ -24,7 +24,11 @@ function Page() {
       <nav aria-label="Views" class="tabs">
         ${Object.entries(VIEWS).map(
           ([view, name]) =>
-            html`<a key=${view} href=${hashOf(view, view === "overview" ? null : route.noun)} aria-current=${route.view === view ? "page" : undefined}>${name}</a>`,
+            html`<a
+              key=${view}
+              href=${hashOf(view, view === "overview" ? null : route.noun)}
+              aria-current=${route.view === view ? "page" : undefined}
+            >${name}</a>`,
         )}
       </nav>
       <p class="zone muted">All times are UTC</p>
@@ -48,7 +52,9 @@ function OfObject({ route }) {
   if (problem) return html`<${Problem} problem=${problem} again=${again} alone />`;
   if (!answer) return html`<${Loading} what="Reading the lake" />`;
   const { objects } = answer;
-  const object = route.noun ? objects.find(({ noun }) => noun === route.noun) : (objects.find(({ freshness }) => freshness.state !== "empty") ?? objects[0]);
+  const object = route.noun
+    ? objects.find(({ noun }) => noun === route.noun)
+    : (objects.find(({ freshness }) => freshness.state !== "empty") ?? objects[0]);
   if (!object) {
     const names = objects.map(({ noun }) => noun).join(", ");
     return html`<${Notice} kind="error" alone heading="There is no such object"

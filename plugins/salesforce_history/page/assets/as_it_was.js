@@ -27,7 +27,11 @@ export function AsItWas({ versions, tracked, named, at, setAt, until }) {
     </div>
     <div aria-live="polite" aria-atomic="true">
       <h2 id="as-it-was">${at === until ? "As it is now" : html`As it was on <time datetime=${new Date(at).toISOString()}>${stamp(at)} UTC</time>`}</h2>
-      ${version ? html`<${Shown} version=${version} count=${versions.length} tracked=${tracked} named=${named} />` : html`<${Before} first=${versions[0]} at=${at} />`}
+      ${
+        version
+          ? html`<${Shown} version=${version} count=${versions.length} tracked=${tracked} named=${named} />`
+          : html`<${Before} first=${versions[0]} at=${at} />`
+      }
     </div>
   </section>`;
 }
@@ -39,7 +43,10 @@ function Before({ first, at }) {
 }
 
 function Shown({ version, count, tracked, named }) {
-  const span = version.to === null ? `since ${stamp(version.from)} UTC (${ago(version.from)})` : `${stamp(version.from)} to ${stamp(version.to)} UTC (${duration((version.to - version.from) / 1000)})`;
+  const span =
+    version.to === null
+      ? `since ${stamp(version.from)} UTC (${ago(version.from)})`
+      : `${stamp(version.from)} to ${stamp(version.to)} UTC (${duration((version.to - version.from) / 1000)})`;
   return html`<div>
     <p class="muted">Version ${version.number} of ${count}, ${span}</p>
     ${version.is_deleted && html`<p class="was-deleted">The record was deleted then. These are its last known values.</p>`}

@@ -76,7 +76,15 @@ export function Chart({ label, options, data, height = 180, reading }) {
   }
 
   return html`<div class="chart">
-    <div class="chart-place" ref=${place} tabindex="0" role="group" aria-roledescription="chart" aria-label=${`${label}. Arrow keys read the points.`} onKeyDown=${key}></div>
+    <div
+      class="chart-place"
+      ref=${place}
+      tabindex="0"
+      role="group"
+      aria-roledescription="chart"
+      aria-label=${`${label}. Arrow keys read the points.`}
+      onKeyDown=${key}
+    ></div>
     <p class="reading" aria-live="polite">${reading(index)}</p>
   </div>`;
 }
@@ -88,7 +96,11 @@ export function Legend({ series }) {
       ({ name, colour, dash }) =>
         html`<li key=${name}>
           <svg class="legend-mark" viewBox="0 0 26 12" aria-hidden="true">
-            ${dash ? html`<line x1="0" y1="6" x2="26" y2="6" stroke-width="2.5" stroke-dasharray=${dash.join(" ")} style=${{ stroke: `var(${colour})` }} />` : html`<rect x="5" width="16" height="12" rx="2" style=${{ fill: `var(${colour})` }} />`}
+            ${
+              dash
+                ? html`<line x1="0" y1="6" x2="26" y2="6" stroke-width="2.5" stroke-dasharray=${dash.join(" ")} style=${{ stroke: `var(${colour})` }} />`
+                : html`<rect x="5" width="16" height="12" rx="2" style=${{ fill: `var(${colour})` }} />`
+            }
           </svg>
           <bdi>${name}</bdi>
         </li>`,

@@ -6,7 +6,9 @@ const same = (value, text) => text !== null && asked(value) === text;
 
 /** Values in the order of their names, "empty" last. */
 function ordered(values) {
-  return [...new Set(values)].sort((one, other) => (one === null) - (other === null) || spoken(one).localeCompare(spoken(other), "en", { numeric: true }));
+  return [...new Set(values)].sort(
+    (one, other) => (one === null) - (other === null) || spoken(one).localeCompare(spoken(other), "en", { numeric: true }),
+  );
 }
 
 export function Matrix({ answer, name, chosen, choose }) {
@@ -40,9 +42,10 @@ export function Matrix({ answer, name, chosen, choose }) {
   return html`<section class="figure" aria-labelledby="matrix">
     <h2 id="matrix">From → to: ${name}</h2>
     <p class="muted">Records that moved. A cell filters the list below.</p>
-    ${froms.length === 0
-      ? html`<p class="nothing">No record moved in this period.</p>`
-      : html`<div class="table-frame" role="group" aria-label=${`Matrix of ${name}`} tabindex="0">
+    ${
+      froms.length === 0
+        ? html`<p class="nothing">No record moved in this period.</p>`
+        : html`<div class="table-frame" role="group" aria-label=${`Matrix of ${name}`} tabindex="0">
           <table class="matrix">
             <caption class="hidden">Records that moved between two values of ${name}</caption>
             <thead>
@@ -55,6 +58,7 @@ export function Matrix({ answer, name, chosen, choose }) {
               ${froms.map((from) => html`<tr key=${String(from)}><th scope="row"><${Value} of=${from} /></th>${tos.map((to) => cell(from, to))}</tr>`)}
             </tbody>
           </table>
-        </div>`}
+        </div>`
+    }
   </section>`;
 }

@@ -1,6 +1,6 @@
 // What was seen of a record, run by run: the evidence behind its versions.
 import { usePages } from "./api.js";
-import { spoken, Value, When } from "./format.js";
+import { Value, When } from "./format.js";
 import { html, useMemo } from "./html.js";
 import { Out } from "./links.js";
 import { Problem } from "./notices.js";
@@ -14,7 +14,10 @@ export function Observations({ record, noun, versions, named, at }) {
   const shown = versionAt(versions, at)?.scd_id;
   const columns = [
     { head: "Version", row: true, cell: (seen) => numberOf(seen, numbers) },
-    { head: "Seen by the run up to", cell: (seen) => html`<${Out} href=${seen.run_url}><${When} at=${seen.window_end} seconds=${false} /><//>` },
+    {
+      head: "Seen by the run up to",
+      cell: (seen) => html`<${Out} href=${seen.run_url}><${When} at=${seen.window_end} seconds=${false} /><//>`,
+    },
     { head: "What", cell: (seen) => (seen.change === "delete" ? html`<span class="badge badge-hatched">✕ gone</span>` : "state") },
     { head: "Changed in Salesforce", cell: (seen) => html`<${When} at=${seen.cursor} />` },
     ...record.tracked.map((field) => ({ head: named(field), cell: (seen) => html`<${Value} of=${seen.values[field]} />` })),
@@ -23,7 +26,12 @@ export function Observations({ record, noun, versions, named, at }) {
   return html`<section aria-labelledby="observations">
     <h2 id="observations">Observations</h2>
     <p class="muted">Each row is what one run read of the record. The rows of the version that is shown above are marked.</p>
-    <${Table} caption="Observations" columns=${columns} rows=${pages.items} mark=${(seen) => (seen.version && seen.version === shown ? "chosen" : "")} />
+    <${Table}
+      caption="Observations"
+      columns=${columns}
+      rows=${pages.items}
+      mark=${(seen) => (seen.version && seen.version === shown ? "chosen" : "")}
+    />
     ${pages.problem && html`<${Problem} problem=${pages.problem} again=${pages.more} />`}
     <${More} pages=${pages} one="observation" />
   </section>`;
@@ -39,7 +47,12 @@ function All({ values }) {
   return html`<details>
     <summary>${Object.keys(values).length} fields</summary>
     <dl class="all-fields">
-      ${Object.entries(values).map(([name, value]) => html`<div key=${name}><dt>${name}</dt><dd>${value === null ? html`<span class="empty">empty</span>` : html`<bdi>${spoken(value)}</bdi>`}</dd></div>`)}
+      ${Object.entries(values).map(
+        ([name, value]) => html`<div key=${name}>
+          <dt>${name}</dt>
+          <dd><${Value} of=${value} /></dd>
+        </div>`,
+      )}
     </dl>
   </details>`;
 }

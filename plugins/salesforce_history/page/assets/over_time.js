@@ -14,7 +14,9 @@ function columnsOf(overTime) {
     line[place.get(at)] = records;
     lines.set(value, line);
   }
-  const named = [...lines].sort(([one], [other]) => (one === null) - (other === null) || spoken(one).localeCompare(spoken(other), "en", { numeric: true }));
+  const named = [...lines].sort(
+    ([one], [other]) => (one === null) - (other === null) || spoken(one).localeCompare(spoken(other), "en", { numeric: true }),
+  );
   return { moments, named };
 }
 
@@ -26,7 +28,10 @@ export function OverTime({ answer, name }) {
       options: () => ({
         tzDate: utc,
         scales: { y: { range: (_, low, high) => [Math.max(0, low - (high - low) * 0.1), high + Math.max(1, (high - low) * 0.1)] } },
-        axes: [axis({ space: 70, values: "{YYYY}-{MM}-{DD}\n{HH}:{mm}", size: 40 }), axis({ size: 50, values: (_, splits) => splits.map(number) })],
+        axes: [
+          axis({ space: 70, values: "{YYYY}-{MM}-{DD}\n{HH}:{mm}", size: 40 }),
+          axis({ size: 50, values: (_, splits) => splits.map(number) }),
+        ],
         series: [
           {},
           ...named.map((_, index) => {
@@ -40,7 +45,9 @@ export function OverTime({ answer, name }) {
   );
   const reading = (index) => {
     const here = index ?? moments.length - 1;
-    return moments[here] ? `${stamp(millis(moments[here]), { seconds: false })} UTC: ${named.map(([value, line]) => `${spoken(value)} ${number(line[here])}`).join(", ")}` : "";
+    return moments[here]
+      ? `${stamp(millis(moments[here]), { seconds: false })} UTC: ${named.map(([value, line]) => `${spoken(value)} ${number(line[here])}`).join(", ")}`
+      : "";
   };
   const table = [
     { head: "At (UTC)", row: true, cell: (index) => stamp(millis(moments[index]), { seconds: false }) },
@@ -48,7 +55,13 @@ export function OverTime({ answer, name }) {
   ];
   const series = named.map(([value], index) => ({ name: spoken(value), ...stroke(index) }));
   if (!moments.length) return null;
-  return html`<${Figure} heading=${`Over time: ${name}`} note="Records that had the value at that moment" columns=${table} rows=${moments.map((_, index) => index)} level=${2}>
+  return html`<${Figure}
+    heading=${`Over time: ${name}`}
+    note="Records that had the value at that moment"
+    columns=${table}
+    rows=${moments.map((_, index) => index)}
+    level=${2}
+  >
     <${Legend} series=${series} />
     <${Chart} label=${`Records per value of ${name} over time`} data=${data} options=${options} height=${240} reading=${reading} />
   <//>`;

@@ -29,7 +29,10 @@ export function Overview() {
         >`,
     )}
     ${answer.lake.state !== "ready" && html`<${LakeNotice} lake=${answer.lake} objects=${answer.objects} again=${again} />`}
-    ${answer.lake.state !== "unreachable" && sorted(answer.objects).map((object) => html`<${ObjectCard} key=${object.noun} object=${object} now=${millis(answer.now)} />`)}
+    ${
+      answer.lake.state !== "unreachable" &&
+      sorted(answer.objects).map((object) => html`<${ObjectCard} key=${object.noun} object=${object} now=${millis(answer.now)} />`)
+    }
   </div>`;
 }
 
@@ -73,39 +76,78 @@ function ObjectCard({ object, now }) {
           <${Out} href=${object.dag_url}>${object.dag_id}<//> · ${object.schedule.replaceAll("_", " ")} · keeps the history of ${object.tracked.join(", ")}
         </p>
       </div>
-      ${freshness.state !== "empty" &&
-      html`<nav class="card-links" aria-label=${`${object.object} in detail`}>
+      ${
+        freshness.state !== "empty" &&
+        html`<nav class="card-links" aria-label=${`${object.object} in detail`}>
         <a class="button" href=${hashOf("record", noun)}>Records</a>
         <a class="button" href=${hashOf("changes", noun)}>Changes</a>
         <a class="button" href=${hashOf("quarantine", noun)}>Quarantine</a>
-      </nav>`}
+      </nav>`
+      }
     </header>
-    ${object.problem &&
-    html`<${Notice} kind="error" heading="This object cannot be shown"
+    ${
+      object.problem &&
+      html`<${Notice} kind="error" heading="This object cannot be shown"
       ><p>${object.problem.error}</p>
       ${object.problem.remedy && html`<p><strong>What to do:</strong> ${object.problem.remedy}</p>`}<//
-    >`}
+    >`
+    }
     ${failures.length > 0 && html`<${Failures} failures=${failures} />`}
     ${freshness.state === "empty" && !last && html`<p class="card-foot muted">No run has published anything yet. Switch the pipeline on, or trigger it.</p>`}
-    ${(freshness.state !== "empty" || last) && html`<dl class="stats">
+    ${
+      (freshness.state !== "empty" || last) &&
+      html`<dl class="stats">
       <${Stat}
         label="Last run"
         value=${last ? html`<${State} state=${last.state} />` : "none"}
-        detail=${last && html`<${Out} href=${last.url}>${last.finished_at ? ago(millis(last.finished_at), now) : "running"}<//>${last.kind ? `, ${last.kind}` : ""}`}
+        detail=${last && html`<${Out} href=${last.url}>${last.finished_at ? ago(millis(last.finished_at), now) : "running"}<//>, ${last.kind}`}
       />
-      <${Stat} label="Read up to (watermark)" value=${watermark ? stamp(watermark, { seconds: false }) : "–"} detail=${watermark && `UTC, ${ago(watermark, now)}, allowed ${duration(freshness.allowed_seconds ?? 0)}`} bad=${freshness.state === "late"} />
-      <${Stat} label="Records now" value=${number(live)} detail=${expected ? `expected ${number(expected.minimum)} to ${number(expected.maximum)}` : null} bad=${outside} />
-      <${Stat} label="Versions" value=${number(object.versions)} detail=${`of ${many(object.current_records ?? 0, "record")}, ${number(object.deleted_records ?? 0)} deleted`} />
-      <${Stat} label="Quarantined" value=${number(object.quarantined)} href=${object.quarantined ? hashOf("quarantine", noun) : null} bad=${object.quarantined > 0} detail=${object.quarantined ? "see the reasons" : "nothing refused"} />
-      <${Stat} label="Quality score" value=${percent(object.quality_score)} bad=${typeof object.quality_score === "number" && object.quality_score < 95} detail="of the last run" />
-      <${Stat} label="API usage" value=${percent(object.api_usage_percent)} bad=${object.api_usage_percent >= 80} detail="of the org's daily limit" />
-    </dl>`}
+      <${Stat}
+        label="Read up to (watermark)"
+        value=${watermark ? stamp(watermark, { seconds: false }) : "–"}
+        detail=${watermark && `UTC, ${ago(watermark, now)}, allowed ${duration(freshness.allowed_seconds ?? 0)}`}
+        bad=${freshness.state === "late"}
+      />
+      <${Stat}
+        label="Records now"
+        value=${number(live)}
+        detail=${expected ? `expected ${number(expected.minimum)} to ${number(expected.maximum)}` : null}
+        bad=${outside}
+      />
+      <${Stat}
+        label="Versions"
+        value=${number(object.versions)}
+        detail=${`of ${many(object.current_records ?? 0, "record")}, ${number(object.deleted_records ?? 0)} deleted`}
+      />
+      <${Stat}
+        label="Quarantined"
+        value=${number(object.quarantined)}
+        href=${object.quarantined ? hashOf("quarantine", noun) : null}
+        bad=${object.quarantined > 0}
+        detail=${object.quarantined ? "see the reasons" : "nothing refused"}
+      />
+      <${Stat}
+        label="Quality score"
+        value=${percent(object.quality_score)}
+        bad=${typeof object.quality_score === "number" && object.quality_score < 95}
+        detail="of the last run"
+      />
+      <${Stat}
+        label="API usage"
+        value=${percent(object.api_usage_percent)}
+        bad=${object.api_usage_percent >= 80}
+        detail="of the org's daily limit"
+      />
+    </dl>`
+    }
     ${last?.error && html`<p class="card-error"><strong>The last run failed:</strong> ${last.error}</p>`}
-    ${recorded.length > 0 &&
-    html`<div class="charts">
+    ${
+      recorded.length > 0 &&
+      html`<div class="charts">
       <${ChangesPerRun} runs=${recorded} />
       <${RecordCount} runs=${recorded} expected=${expected} />
-    </div>`}
+    </div>`
+    }
     ${freshness.state !== "empty" && html`<${Deadlines} missed=${missed} object=${object.object} />`}
   </section>`;
 }
@@ -124,7 +166,11 @@ function Failures({ failures }) {
 const DEADLINE_COLUMNS = [
   { head: "Deadline", row: true, cell: (row) => html`<${Out} href=${row.url}>${row.subject}<//>` },
   { head: "Missed", cell: (row) => html`<${When} at=${row.opened_at} seconds=${false} age=${true} />` },
-  { head: "Resolved", cell: (row) => (row.resolved_at ? html`<${When} at=${row.resolved_at} seconds=${false} />` : html`<span class="badge badge-bad">▲ open</span>`) },
+  {
+    head: "Resolved",
+    cell: (row) =>
+      row.resolved_at ? html`<${When} at=${row.resolved_at} seconds=${false} />` : html`<span class="badge badge-bad">▲ open</span>`,
+  },
 ];
 
 function Deadlines({ missed, object }) {

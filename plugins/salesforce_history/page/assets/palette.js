@@ -5,7 +5,8 @@ const TONES = 8;
 export function palette(values) {
   const known = new Map();
   for (const value of values) {
-    if (value !== null && value !== undefined && !known.has(value)) known.set(value, `tone tone-${known.size % TONES} pattern-${Math.floor(known.size / TONES) % 3}`);
+    if (value !== null && value !== undefined && !known.has(value))
+      known.set(value, `tone tone-${known.size % TONES} pattern-${Math.floor(known.size / TONES) % 3}`);
   }
   return (value) => known.get(value) ?? "tone tone-null";
 }

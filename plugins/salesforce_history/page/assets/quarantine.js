@@ -7,6 +7,8 @@ import { Loading, Problem } from "./notices.js";
 import { go, hashOf } from "./routes.js";
 import { More } from "./tables.js";
 
+const NOTHING = "✓ Nothing is in quarantine: every record that was read is in the history.";
+
 export function Quarantine({ object, route, chooser }) {
   const { reason = null, state = null } = route.query;
   const parameters = { reason, state };
@@ -19,25 +21,30 @@ export function Quarantine({ object, route, chooser }) {
     <p class="muted">Records that broke a rule of the object file were not brought into the history. They wait here.</p>
     ${pages.problem && html`<${Problem} problem=${pages.problem} again=${pages.again} />`}
     ${!first && !pages.problem && html`<${Loading} what="Reading the quarantine" />`}
-    ${first &&
-    html`<div class=${pages.loading ? "stale" : ""}>
+    ${
+      first &&
+      html`<div class=${pages.loading ? "stale" : ""}>
       <div class="two">
-        ${Object.keys(first.reasons).length > 0 && html`<${Counts} heading="Reasons" counts=${first.reasons} chosen=${reason} choose=${(one) => change({ reason: one })} />`}
-        ${Object.keys(first.states).length > 0 && html`<${Counts} heading="States" counts=${first.states} chosen=${state} choose=${(one) => change({ state: one })} />`}
+        <${Counts} heading="Reasons" counts=${first.reasons} chosen=${reason} choose=${(one) => change({ reason: one })} />
+        <${Counts} heading="States" counts=${first.states} chosen=${state} choose=${(one) => change({ state: one })} />
       </div>
-      ${pages.items.length === 0
-        ? html`<p class="nothing">${filtered ? "No record is here for this filter." : "✓ Nothing is in quarantine: every record that was read is in the history."}</p>`
-        : html`<${Replay} replay=${first.replay} />
+      ${
+        pages.items.length === 0
+          ? html`<p class="nothing">${filtered ? "No record is here for this filter." : NOTHING}</p>`
+          : html`<${Replay} replay=${first.replay} />
             <h2>${many(first.total ?? pages.items.length, "record")}</h2>
             <ul class="entries">
               ${pages.items.map((entry, index) => html`<${Entry} key=${`${entry.id} ${entry.first_seen} ${index}`} entry=${entry} noun=${object.noun} />`)}
             </ul>
-            <${More} pages=${pages} total=${first.total} one="record" />`}
-    </div>`}
+            <${More} pages=${pages} total=${first.total} one="record" />`
+      }
+    </div>`
+    }
   </div>`;
 }
 
 function Counts({ heading, counts, chosen, choose }) {
+  if (!Object.keys(counts).length) return null;
   const most = Math.max(1, ...Object.values(counts));
   return html`<section class="counts" aria-labelledby=${`counts-${heading}`}>
     <h2 id=${`counts-${heading}`}>${heading}</h2>
@@ -63,7 +70,8 @@ function Replay({ replay }) {
     <ol>
       <li>Correct the record in Salesforce: the next run reads it by itself. Or correct the rule in the object file, if the record is right.</li>
       <li>
-        After a changed rule, trigger <${Out} href=${replay.trigger_url}>${replay.dag_id}<//> with <code>${replay.param}</code> switched on${replay.command && html`, or run <code>${replay.command}</code>`}.
+        After a changed rule, trigger <${Out} href=${replay.trigger_url}>${replay.dag_id}<//> with${" "}
+        <code>${replay.param}</code> switched on${replay.command && html`, or run <code>${replay.command}</code>`}.${" "}
         What the object file accepts by now is brought into the history.
       </li>
     </ol>
@@ -80,14 +88,16 @@ function readable(text) {
 }
 
 function Entry({ entry, noun }) {
-  const reasons = Array.isArray(entry.reasons) ? entry.reasons : [entry.reasons];
   return html`<li class="entry">
     <div class="entry-head">
       <strong>${entry.id ? html`<a href=${hashOf("record", noun, null, { q: entry.id })}><code>${entry.id}</code></a>` : "without an Id"}</strong>
       <span class="badge">${entry.state}</span>
-      <span class="muted">seen ${entry.times_seen === 1 ? "once" : `${number(entry.times_seen)} times`}, last <${When} at=${entry.last_seen} seconds=${false} age=${true} /></span>
+      <span class="muted">
+        seen ${entry.times_seen === 1 ? "once" : `${number(entry.times_seen)} times`}, last${" "}
+        <${When} at=${entry.last_seen} seconds=${false} age=${true} />
+      </span>
     </div>
-    <ul class="reasons">${reasons.map((reason, index) => html`<li key=${index}><bdi>${reason}</bdi></li>`)}</ul>
+    <p class="reasons"><bdi>${entry.reasons}</bdi></p>
     ${entry.note && html`<p class="muted"><bdi>${entry.note}</bdi></p>`}
     <details>
       <summary>The record as it was read<span class="hidden"> (${entry.id})</span></summary>

@@ -14,7 +14,8 @@ import { timed, versionAt } from "./versions.js";
 
 export function Record({ object, id, at: asked, q, now }) {
   const { answer, problem, again } = useAnswer(`${object.noun} ${id}`, (signal) => ask([object.noun, "records", id], {}, signal));
-  const back = html`<p><a href=${hashOf("record", object.noun, null, { q: q || null })}>← ${q ? "Back to the results" : `All ${object.object} records`}</a></p>`;
+  const list = hashOf("record", object.noun, null, { q: q || null });
+  const back = html`<p><a href=${list}>← ${q ? "Back to the results" : `All ${object.object} records`}</a></p>`;
   if (problem) return html`<div>${back}<${Problem} problem=${problem} again=${again} alone /></div>`;
   if (!answer) return html`<${Loading} what="Reading the record" />`;
   return html`<div>${back}<${Known} record=${answer} noun=${object.noun} asked=${asked} q=${q} now=${millis(now)} /></div>`;
@@ -47,10 +48,12 @@ function Known({ record, noun, asked, q, now }) {
       ${last && html`<p><${Standing} deleted=${last.is_deleted} active=${last.is_active} /></p>`}
     </header>
     ${record.pending > 0 && html`<p class="pending">${many(record.pending, "observation")} will be in the history after the next run.</p>`}
-    ${versions.length > 0 &&
-    html`<${Timeline} versions=${versions} tracked=${record.tracked} named=${named} at=${at} setAt=${setAt} until=${until} />
+    ${
+      versions.length > 0 &&
+      html`<${Timeline} versions=${versions} tracked=${record.tracked} named=${named} at=${at} setAt=${setAt} until=${until} />
       <${AsItWas} versions=${versions} tracked=${record.tracked} named=${named} at=${at} setAt=${setAt} until=${until} />
-      <${Versions} versions=${versions} tracked=${record.tracked} named=${named} at=${at} setAt=${setAt} />`}
+      <${Versions} versions=${versions} tracked=${record.tracked} named=${named} at=${at} setAt=${setAt} />`
+    }
     <${Observations} record=${record} noun=${noun} versions=${versions} named=${named} at=${at} />
   </article>`;
 }
@@ -58,20 +61,40 @@ function Known({ record, noun, asked, q, now }) {
 function Versions({ versions, tracked, named, at, setAt }) {
   const shown = versionAt(versions, at);
   const columns = [
-    { head: "Version", row: true, cell: (version) => html`<button type="button" class="link" onClick=${() => setAt(version.from)}>${version.number}</button>` },
+    {
+      head: "Version",
+      row: true,
+      cell: (version) => html`<button type="button" class="link" onClick=${() => setAt(version.from)}>${version.number}</button>`,
+    },
     { head: "From (UTC)", cell: (version) => stamp(version.from) },
     { head: "To (UTC)", cell: (version) => (version.to === null ? "now" : stamp(version.to)) },
     { head: "For", cell: (version) => (version.to === null ? "–" : duration((version.to - version.from) / 1000)) },
-    { head: "State", cell: (version) => html`<${Standing} deleted=${version.is_deleted} active=${version.is_active} />${version.returned && html` <span class="badge">↻ returned</span>`}` },
+    {
+      head: "State",
+      cell: (version) =>
+        html`<${Standing}
+          deleted=${version.is_deleted}
+          active=${version.is_active}
+        />${version.returned && html` <span class="badge">↻ returned</span>`}`,
+    },
     ...tracked.map((field) => ({
       head: named(field),
-      cell: (version) => html`<span class=${version.changed.includes(field) ? "changed" : ""}><${Value} of=${version.values[field]} />${version.changed.includes(field) && html`<span class="hidden"> (changed)</span>`}</span>`,
+      cell: (version) =>
+        version.changed.includes(field)
+          ? html`<span class="changed"><${Value} of=${version.values[field]} /><span class="hidden"> (changed)</span></span>`
+          : html`<${Value} of=${version.values[field]} />`,
     })),
     { head: "Opened by the change of", cell: (version) => html`<${When} at=${version.update_date} />` },
   ];
   return html`<section aria-labelledby="versions">
     <h2 id="versions">Versions</h2>
     <p class="muted">The same as the timeline, in words. What a version changed is underlined; its number takes the timeline there.</p>
-    <${Table} caption="Versions" columns=${columns} rows=${versions} keyOf=${(version) => version.scd_id} mark=${(version) => (version === shown ? "chosen" : "")} />
+    <${Table}
+      caption="Versions"
+      columns=${columns}
+      rows=${versions}
+      keyOf=${(version) => version.scd_id}
+      mark=${(version) => (version === shown ? "chosen" : "")}
+    />
   </section>`;
 }

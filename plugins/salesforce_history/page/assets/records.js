@@ -56,21 +56,33 @@ function Search({ object, q, chooser }) {
         aria-describedby="search-hint"
         onInput=${(event) => setTyped(event.currentTarget.value)}
       />
-      <p id="search-hint" class="muted">Results come as you type; the arrow keys walk through them. An Id counts whole, with 15 or 18 characters.</p>
+      <p
+        id="search-hint"
+        class="muted"
+      >Results come as you type; the arrow keys walk through them. An Id counts whole, with 15 or 18 characters.</p>
     </form>
     <p class="hidden" role="status">${said(pages, asked)}</p>
     ${pages.problem && html`<${Problem} problem=${pages.problem} again=${pages.again} />`}
     ${!pages.first && !pages.problem && html`<${Loading} what="Searching" />`}
-    ${pages.first &&
-    html`<div class=${pages.loading ? "stale" : ""}>
-      ${pages.items.length === 0
-        ? html`<p class="nothing">${asked ? html`Nothing is found for <strong><bdi>${asked}</bdi></strong>. Try fewer letters${searched.includes("email") ? "" : ", or the Id"}.` : "There is no record yet."}</p>`
-        : html`<ul class="results" ref=${list} onKeyDown=${move}>
+    ${
+      pages.first &&
+      html`<div class=${pages.loading ? "stale" : ""}>
+      ${
+        pages.items.length === 0
+          ? html`<${NotFound} asked=${asked} />`
+          : html`<ul class="results" ref=${list} onKeyDown=${move}>
               ${pages.items.map((found) => html`<${Found} key=${found.id} found=${found} noun=${object.noun} q=${asked} tracked=${object.tracked} />`)}
             </ul>
-            <${More} pages=${pages} total=${pages.first.total} one="record" />`}
-    </div>`}
+            <${More} pages=${pages} total=${pages.first.total} one="record" />`
+      }
+    </div>`
+    }
   </div>`;
+}
+
+function NotFound({ asked }) {
+  if (!asked) return html`<p class="nothing">There is no record yet.</p>`;
+  return html`<p class="nothing">Nothing is found for <strong><bdi>${asked}</bdi></strong>. Try fewer letters.</p>`;
 }
 
 function said(pages, asked) {
@@ -88,7 +100,10 @@ function Found({ found, noun, q, tracked }) {
       <span class="result-values">
         ${tracked.map((field) => html`<span key=${field}><span class="muted">${title(field)}</span> <${Value} of=${found.values[field]} /></span>`)}
       </span>
-      <span class="result-state"><${Standing} deleted=${found.is_deleted} active=${found.is_active} /> <span class="muted">since <${When} at=${found.since} seconds=${false} /></span></span>
+      <span class="result-state">
+        <${Standing} deleted=${found.is_deleted} active=${found.is_active} />${" "}
+        <span class="muted">since <${When} at=${found.since} seconds=${false} /></span>
+      </span>
     </a>
   </li>`;
 }

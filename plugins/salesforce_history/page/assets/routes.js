@@ -56,6 +56,7 @@ function adopt() {
 }
 
 adopt();
+mirror();
 
 export function useRoute() {
   const [route, setRoute] = useState(() => parse(window.location.hash));

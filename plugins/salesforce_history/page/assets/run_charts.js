@@ -92,14 +92,16 @@ export function ChangesPerRun({ runs }) {
   }, [runs]);
 
   const reading = (index) => {
-    if (index === null || !runs[index]) return `${many(runs.length, "run")}, the last of them up to ${stamp(moment(runs.at(-1)), { seconds: false })} UTC.`;
+    if (index === null || !runs[index])
+      return `${many(runs.length, "run")}, the last of them up to ${stamp(moment(runs.at(-1)), { seconds: false })} UTC.`;
     const run = runs[index];
     const more = [
       run.deleted ? many(run.deleted, "deletion") : null,
       run.quarantined ? `${number(run.quarantined)} quarantined` : null,
       run.state === "success" ? null : run.state,
     ].filter(Boolean);
-    return `Up to ${stamp(moment(run), { seconds: false })} UTC: ${number(run.opened)} opened, ${number(run.closed)} closed${more.length ? `, ${more.join(", ")}` : ""}.`;
+    const numbers = [`${number(run.opened)} opened`, `${number(run.closed)} closed`, ...more].join(", ");
+    return `Up to ${stamp(moment(run), { seconds: false })} UTC: ${numbers}.`;
   };
 
   return html`<${Figure}
@@ -108,7 +110,10 @@ export function ChangesPerRun({ runs }) {
     columns=${RUN_COLUMNS}
     rows=${runs}
   >
-    <${Legend} series=${[{ name: "opened", colour: "--series-1" }, { name: "closed", colour: "--series-2" }]} />
+    <${Legend} series=${[
+      { name: "opened", colour: "--series-1" },
+      { name: "closed", colour: "--series-2" },
+    ]} />
     <${Chart} label="Changes per run" data=${data} options=${options} reading=${reading} />
   <//>`;
 }
@@ -158,7 +163,12 @@ export function RecordCount({ runs, expected }) {
   const series = [{ name: "records", colour: "--series-1", dash: [] }];
   if (expected) series.push({ name: "expected range", colour: "--band" }, { name: "typical", colour: "--fg-muted", dash: [5, 4] });
 
-  return html`<${Figure} heading="Records" note=${range ? `Expected: about ${number(expected.typical)}, ${range}` : "No range is expected of this object"} columns=${COUNT_COLUMNS} rows=${runs}>
+  return html`<${Figure}
+    heading="Records"
+    note=${range ? `Expected: about ${number(expected.typical)}, ${range}` : "No range is expected of this object"}
+    columns=${COUNT_COLUMNS}
+    rows=${runs}
+  >
     <${Legend} series=${series} />
     <${Chart} label="Record count with the expected range" data=${data} options=${options} reading=${reading} />
   <//>`;

@@ -22,7 +22,10 @@ export function layout(edges, width, least) {
   for (let index = parts - 1; index > 0; index -= 1) places[index] = Math.min(places[index], places[index + 1] - least);
 
   const between = (from, to, value) => {
-    const index = Math.max(0, from.findLastIndex((edge, place) => place < parts && edge <= value));
+    const index = Math.max(
+      0,
+      from.findLastIndex((edge, place) => place < parts && edge <= value),
+    );
     const share = (value - from[index]) / (from[index + 1] - from[index] || 1);
     return to[index] + Math.min(1, Math.max(0, share)) * (to[index + 1] - to[index]);
   };
@@ -31,7 +34,9 @@ export function layout(edges, width, least) {
 
 const SECOND = 1000;
 const DAY = 86_400 * SECOND;
-const STEPS = [1, 5, 15, 30, 60, 300, 900, 1800, 3600, 10_800, 21_600, 43_200].map((seconds) => seconds * SECOND).concat([1, 2, 7, 14].map((days) => days * DAY));
+const STEPS = [1, 5, 15, 30, 60, 300, 900, 1800, 3600, 10_800, 21_600, 43_200]
+  .map((seconds) => seconds * SECOND)
+  .concat([1, 2, 7, 14].map((days) => days * DAY));
 const MONTHS = [1, 3, 6, 12, 24, 60, 120];
 
 /** Round moments in UTC between two times, about as many as asked for, with their labels. */

@@ -1,6 +1,6 @@
 // Tables that scroll sideways by themselves, and lists that grow page by page.
 import { html } from "./html.js";
-import { many } from "./format.js";
+import { many, number } from "./format.js";
 
 /** columns: [{head, cell(row), number?, row?}]; `row` marks the cell that names its row. */
 export function Table({ caption, columns, rows, keyOf, mark, hideCaption = true }) {
@@ -32,10 +32,19 @@ export function Table({ caption, columns, rows, keyOf, mark, hideCaption = true 
 export function More({ pages, total, one }) {
   const shown = pages.items.length;
   const known = typeof total === "number";
+  const more = known && total > shown ? ` of ${number(total)}` : "";
+  const rest = !known && pages.next ? ", and more" : more;
   return html`<div class="more">
-    <span class="muted">${known && total > shown ? `${many(shown, one)} of ${total.toLocaleString("en-US")}` : many(shown, one)}${!known && pages.next ? ", and more" : ""}</span>
-    ${pages.next &&
-    html`<button class="button" type="button" disabled=${pages.busy} onClick=${pages.more}>${pages.busy ? "Loading …" : "Show more"}</button>`}
+    <span class="muted">${many(shown, one)}${rest}</span>
+    ${
+      pages.next &&
+      html`<button
+        class="button"
+        type="button"
+        disabled=${pages.busy}
+        onClick=${pages.more}
+      >${pages.busy ? "Loading …" : "Show more"}</button>`
+    }
   </div>`;
 }
 

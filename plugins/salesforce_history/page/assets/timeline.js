@@ -65,7 +65,12 @@ export function Timeline({ versions, tracked, named, at, setAt, until }) {
       <h2 id="timeline-head">Timeline</h2>
       <fieldset class="switch">
         <legend class="hidden">Time that is shown</legend>
-        ${[false, true].map((choice) => html`<label key=${choice}><input type="radio" name="scale" checked=${toNow === choice} onChange=${() => setToNow(choice)} /><span>${choice ? "Until now" : "Around the changes"}</span></label>`)}
+        ${[false, true].map(
+          (choice) => html`<label key=${choice}>
+            <input type="radio" name="scale" checked=${toNow === choice} onChange=${() => setToNow(choice)} />
+            <span>${choice ? "Until now" : "Around the changes"}</span>
+          </label>`,
+        )}
       </fieldset>
     </div>
     <div class="bands" ref=${frame} onMouseLeave=${() => setTold(null)}>
@@ -78,7 +83,9 @@ export function Timeline({ versions, tracked, named, at, setAt, until }) {
           <${Band} name="State" parts=${states(versions)} ...${shared} look=${(part) => (part.deleted ? "gone" : "alive")} />
           ${tracked.map((field) => html`<${FieldBand} key=${field} field=${field} name=${named(field)} ...${shared} />`)}
           <div class="ticks" aria-hidden="true">
-            ${clear(marks, map).map((mark) => html`<span key=${mark.time} class="tick" style=${{ left: `${map.at(mark.time)}px` }}><span>${mark.label}</span></span>`)}
+            ${clear(marks, map).map(
+              ({ time, label }) => html`<span key=${time} class="tick" style=${{ left: `${map.at(time)}px` }}>${label}</span>`,
+            )}
           </div>
           <div class="line" style=${{ transform: `translateX(${here}px)` }} aria-hidden="true"></div>
           <${Slider} map=${map} here=${here} at=${at} setAt=${setAt} versions=${versions} />
@@ -105,13 +112,25 @@ function clear(marks, map) {
 
 /** The band of existence has a part a version. */
 function states(versions) {
-  return versions.map((version, index) => ({ first: index, last: index, value: null, deleted: version.is_deleted, returned: version.returned }));
+  return versions.map((version, index) => ({
+    first: index,
+    last: index,
+    value: null,
+    deleted: version.is_deleted,
+    returned: version.returned,
+  }));
 }
 
 function FieldBand({ field, versions, ...rest }) {
   const parts = useMemo(() => stretches(versions, field), [versions, field]);
   const look = useMemo(() => palette(versions.map((version) => version.values[field])), [versions, field]);
-  return html`<${Band} ...${rest} versions=${versions} parts=${parts} look=${(part) => (part.deleted ? "gone" : look(part.value))} field=${field} />`;
+  return html`<${Band}
+    ...${rest}
+    versions=${versions}
+    parts=${parts}
+    look=${(part) => (part.deleted ? "gone" : look(part.value))}
+    field=${field}
+  />`;
 }
 
 function Band({ name, parts, versions, box, look, setAt, tell, hush, field }) {
@@ -124,7 +143,14 @@ function Band({ name, parts, versions, box, look, setAt, tell, hush, field }) {
     setStop(target);
     row.current.children[target].focus();
   };
-  return html`<div class=${field ? "band" : "band band-state"} data-name=${name} role="group" aria-label=${`${name}: ${parts.length} ${parts.length === 1 ? "part" : "parts"}, arrow keys walk through them`} ref=${row} onKeyDown=${move}>
+  return html`<div
+    class=${field ? "band" : "band band-state"}
+    data-name=${name}
+    role="group"
+    aria-label=${`${name}: ${parts.length} ${parts.length === 1 ? "part" : "parts"}, arrow keys walk through them`}
+    ref=${row}
+    onKeyDown=${move}
+  >
     ${parts.map((part, index) => {
       const words = wordsOf(name, part, versions, field);
       return html`<button
@@ -157,14 +183,20 @@ function nameOf(part, versions) {
 /** What is said of a part, in a bubble and to a screen reader. */
 function wordsOf(name, part, versions, field) {
   const [first, last] = [versions[part.first], versions[part.last]];
-  const what = field ? `${name}: ${spoken(part.value)}${part.deleted ? " when it was deleted" : ""}` : `${nameOf(part, versions)}, version ${first.number} of ${versions.length}`;
+  const what = field
+    ? `${name}: ${spoken(part.value)}${part.deleted ? " when it was deleted" : ""}`
+    : `${nameOf(part, versions)}, version ${first.number} of ${versions.length}`;
   const to = last.to === null ? "now" : `${stamp(last.to)} UTC`;
   const length = last.to === null ? "" : ` (${duration((last.to - first.from) / 1000)})`;
   return { what, when: `${stamp(first.from)} UTC to ${to}${length}` };
 }
 
 function Told({ told }) {
-  return html`<div class="told" style=${{ left: `${told.left}px`, top: `${told.top}px` }} aria-hidden="true"><strong><bdi>${told.what}</bdi></strong><span>${told.when}</span></div>`;
+  return html`<div
+    class="told"
+    style=${{ left: `${told.left}px`, top: `${told.top}px` }}
+    aria-hidden="true"
+  ><strong><bdi>${told.what}</bdi></strong><span>${told.when}</span></div>`;
 }
 
 function Slider({ map, here, at, setAt, versions }) {
@@ -188,7 +220,14 @@ function Key({ versions, tracked, named }) {
     ${tracked.map((field) => {
       const values = [...new Set(versions.map((version) => version.values[field] ?? null))];
       const look = palette(values);
-      return html`<dl key=${field} class="key"><dt>${named(field)}</dt>${values.map((value) => html`<dd key=${String(value)}><span class=${`swatch ${look(value)}`} aria-hidden="true"></span><${Value} of=${value} /></dd>`)}</dl>`;
+      return html`<dl key=${field} class="key">
+        <dt>${named(field)}</dt>
+        ${values.map(
+          (value) => html`<dd key=${String(value)}>
+            <span class=${`swatch ${look(value)}`} aria-hidden="true"></span><${Value} of=${value} />
+          </dd>`,
+        )}
+      </dl>`;
     })}
     <dl class="key">
       <dt>State</dt>

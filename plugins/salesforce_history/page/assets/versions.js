@@ -3,7 +3,12 @@ import { millis } from "./format.js";
 
 /** Versions with their times as numbers; the last one has no end. */
 export function timed(versions) {
-  return versions.map((version, index) => ({ ...version, number: index + 1, from: millis(version.effective_from), to: millis(version.effective_to) }));
+  return versions.map((version, index) => ({
+    ...version,
+    number: index + 1,
+    from: millis(version.effective_from),
+    to: millis(version.effective_to),
+  }));
 }
 
 export function versionAt(versions, at) {
