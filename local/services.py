@@ -21,6 +21,7 @@ import requests
 
 from include.config.object_file import ObjectFileError, read_object_files
 from local.airflow_home import PROJECT, AirflowHome
+from local.dbt_docs import put_docs
 from local.exclusive import LakeInUse, is_free, only_one
 from local.org.handle import OrgHandle, start_org
 from local.org.scenario import load_scenario
@@ -119,6 +120,7 @@ def supervise(home: AirflowHome, *, port: int) -> int:
             },
         )
         home.prepare(variables, fresh=False)
+        put_docs(home.project / "dbt" / "target")
         environment = {**os.environ, **variables, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
         parts = [
             subprocess.Popen([sys.executable, "-m", *part], env=environment, cwd=home.project) for part in _parts(port)

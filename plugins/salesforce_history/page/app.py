@@ -13,6 +13,8 @@ from include.page.answers import NotThere, PageProblem
 from salesforce_history.page import assets, history, overview, refusals
 from salesforce_history.page.parameters import as_bad_request
 
+#: Whoever may see Airflow's plugins.
+signed_in = requires_access_view(AccessView.PLUGINS)
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
@@ -21,7 +23,7 @@ def make_page() -> FastAPI:
     page = FastAPI(
         title="Salesforce history",
         # Every path of it, those that there are not included: who has no session learns nothing.
-        dependencies=[Depends(requires_access_view(AccessView.PLUGINS))],
+        dependencies=[Depends(signed_in)],
         docs_url=None,
         redoc_url=None,
         openapi_url=None,

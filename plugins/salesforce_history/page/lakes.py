@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from fastapi import Depends
 
@@ -33,6 +33,8 @@ class Lakes:
     :param cache: what was worked out from snapshots.
     """
 
+    #: Where the object files are.
+    folder: ClassVar[Path] = OBJECTS_FOLDER
     cache: SnapshotCache = field(default_factory=lambda: SnapshotCache(most_bytes=CACHE_BYTES))
     _catalog: Catalog | None = None
     _opened: tuple[str, float] = ("", 0.0)
@@ -62,13 +64,10 @@ class Lakes:
 
         return salesforce_site(self.environment)
 
-    def object_files(self, folder: Path = OBJECTS_FOLDER) -> tuple[list[ObjectFile], list[ObjectFileError]]:
-        """The objects, and what is wrong with the files of others: one that is wrong hides no other.
-
-        :param folder: where the files are.
-        """
+    def object_files(self) -> tuple[list[ObjectFile], list[ObjectFileError]]:
+        """The objects, and what is wrong with the files of others: one that is wrong hides no other."""
         good, wrong = [], []
-        for path in sorted(folder.glob("*.yml")):
+        for path in sorted(self.folder.glob("*.yml")):
             stamp = path.stat()
             try:
                 good.append(_read(path, stamp.st_mtime_ns, stamp.st_size))
@@ -100,7 +99,7 @@ def lakes() -> Lakes:
     return Lakes()
 
 
-@cache
+@lru_cache(maxsize=200)
 def _read(path: Path, _changed: int, _size: int) -> ObjectFile:
     return read_object_file(path)
 
