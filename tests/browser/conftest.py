@@ -106,8 +106,9 @@ class Tab:
         """
         self.page.set_viewport_size({"width": width, "height": height})
         if self.page.url.startswith(f"{self.site.url}/plugin/salesforce-history"):
+            self.frame.evaluate("hash => history.replaceState(null, '', hash)", f"#/{view}")
             with self.frame.expect_navigation():
-                self.frame.evaluate("hash => { history.replaceState(null, '', hash); location.reload(); }", f"#/{view}")
+                self.frame.evaluate("setTimeout(() => location.reload())")
         else:
             self.page.goto(f"{self.site.url}/plugin/salesforce-history#/{view}")
         expect(self.view.locator("h1")).to_be_visible()

@@ -183,7 +183,7 @@ def test_the_observations_behind_a_version_are_marked_and_lead_to_their_runs(tab
 
 
 @pytest.mark.parametrize(
-    ("identity", "told"), [("0055e00000ZZZZZ", "is not in the history"), ("nonsense", "Search for the record by name")]
+    ("identity", "told"), [("0055e00000ZZZZZ", "is not in the history"), ("nonsense", "allowed is a Salesforce Id")]
 )
 def test_a_record_that_was_never_seen_is_told(tab: Tab, identity: str, told: str) -> None:
     view = tab.open(f"record/user/{identity}")

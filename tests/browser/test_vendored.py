@@ -18,7 +18,7 @@ def test_vendored_files_are_those_of_the_readme(folder: Path) -> None:
     readme = (folder / "README.md").read_text(encoding="utf-8")
     named = dict(re.findall(r"\| `([^`]+)`[^\n]*?`([0-9a-f]{64})` \|", readme))
     there = {
-        path.name for path in folder.iterdir() if path.name != "README.md" and not path.name.startswith("LICENSE.")
+        path.name for path in folder.iterdir() if path.name != "README.md" and not path.name.startswith("LICENSE-")
     }
     assert there == set(named)
     for name, told in named.items():
@@ -30,4 +30,4 @@ def test_every_package_has_its_licence(folder: Path) -> None:
     readme = (folder / "README.md").read_text(encoding="utf-8")
     packages = set(re.findall(r"^\| ([a-z-]+) \| \d+\.\d+\.\d+ \|", readme, flags=re.MULTILINE))
     assert packages
-    assert {path.name.removeprefix("LICENSE.").lower() for path in folder.glob("LICENSE.*")} == packages
+    assert {path.stem.removeprefix("LICENSE-").lower() for path in folder.glob("LICENSE-*.txt")} == packages

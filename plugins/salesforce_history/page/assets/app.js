@@ -2,7 +2,7 @@
 import { ask, useAnswer } from "./api.js";
 import { Changes } from "./changes.js";
 import { html, render, useEffect, useRef } from "./html.js";
-import { Loading, Notice, Problem } from "./notices.js";
+import { LakeNotice, Loading, Notice, Problem } from "./notices.js";
 import { Overview } from "./overview.js";
 import { Quarantine } from "./quarantine.js";
 import { Records } from "./records.js";
@@ -51,6 +51,8 @@ function OfObject({ route }) {
   const { answer, problem, again } = useAnswer("objects", (signal) => ask(["overview"], {}, signal));
   if (problem) return html`<${Problem} problem=${problem} again=${again} alone />`;
   if (!answer) return html`<${Loading} what="Reading the lake" />`;
+  if (answer.lake.state === "unreachable")
+    return html`<${LakeNotice} lake=${answer.lake} objects=${answer.objects} again=${again} alone />`;
   const { objects } = answer;
   const object = route.noun
     ? objects.find(({ noun }) => noun === route.noun)

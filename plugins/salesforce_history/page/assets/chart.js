@@ -1,6 +1,6 @@
 // uPlot inside Preact: it follows width and theme, is read by keyboard as well as by mouse, and says in words what it points at.
 import uPlot from "./vendor/uPlot.esm.js";
-import { html, useEffect, useRef, useState } from "./html.js";
+import { html, useLayoutEffect, useRef, useState } from "./html.js";
 
 export const css = (name) => window.getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 export const utc = (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC");
@@ -31,10 +31,11 @@ export function Chart({ label, options, data, height = 180, reading }) {
   const plot = useRef(null);
   const [index, setIndex] = useState(null);
 
-  useEffect(() => {
+  useLayoutEffect(() => {
+    const node = place.current;
     const draw = () => {
       plot.current?.destroy();
-      const width = Math.max(160, place.current.clientWidth);
+      const width = Math.max(160, node.clientWidth);
       const base = {
         legend: { show: false },
         cursor: { drag: { x: false, y: false }, points: { size: 7 }, y: false },
@@ -42,14 +43,14 @@ export function Chart({ label, options, data, height = 180, reading }) {
         ...options(),
       };
       base.hooks = { ...base.hooks, setCursor: [(u) => setIndex(u.cursor.idx ?? null)] };
-      plot.current = new uPlot({ ...base, width, height }, data, place.current);
+      plot.current = new uPlot({ ...base, width, height }, data, node);
     };
     draw();
     const sized = new ResizeObserver(() => {
-      const width = Math.max(160, place.current.clientWidth);
+      const width = Math.max(160, node.clientWidth);
       if (width !== plot.current.width) plot.current.setSize({ width, height });
     });
-    sized.observe(place.current);
+    sized.observe(node);
     window.addEventListener("themechange", draw);
     return () => {
       sized.disconnect();

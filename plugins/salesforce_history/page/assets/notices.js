@@ -20,7 +20,7 @@ export function Notice({ kind = "info", heading, children, action, alone = false
 
 const HEADINGS = {
   refused: "This cannot be asked",
-  missing: "There is no such thing",
+  missing: "There is nothing to show",
   lake: "The lake cannot be reached",
   broken: "No answer",
 };
@@ -43,11 +43,11 @@ export function Problem({ problem, again, alone = false }) {
 }
 
 /** The state of the lake as the overview tells it, where it is not ready. */
-export function LakeNotice({ lake, objects, again }) {
+export function LakeNotice({ lake, objects, again, alone = false }) {
   const dag = objects[0];
   if (lake.state === "unreachable") {
     const action = html`<button class="button" type="button" onClick=${again}>Try again</button>`;
-    return html`<${Notice} kind="error" heading="The lake cannot be reached" action=${action}>
+    return html`<${Notice} kind="error" alone=${alone} heading="The lake cannot be reached" action=${action}>
       <p>${lake.message}</p>
       ${lake.remedy && html`<p><strong>What to do:</strong> ${lake.remedy}</p>`}
     <//>`;

@@ -18,7 +18,7 @@ export function Overview() {
       <p class="muted">
         <span class="badge">${answer.environment}</span> as of ${stamp(Math.floor(millis(answer.now) / 1000) * 1000)} UTC
         <button class="button button-small" type="button" onClick=${again} disabled=${loading}>${loading ? "Reading …" : "Refresh"}</button>
-        ${answer.docs && html`<${Out} href=${answer.docs} class="button button-small">dbt docs<//>`}
+        ${answer.docs && html`<${Out} href=${answer.docs} away class="button button-small">dbt docs<//>`}
       </p>
     </div>
     ${(answer.problems ?? []).map(

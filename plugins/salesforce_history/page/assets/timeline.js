@@ -33,10 +33,11 @@ function useWidth() {
   const place = useRef(null);
   const [width, setWidth] = useState(600);
   useLayoutEffect(() => {
-    const measure = () => setWidth(Math.max(120, place.current.clientWidth - 2 * EDGE));
+    const node = place.current;
+    const measure = () => setWidth(Math.max(120, node.clientWidth - 2 * EDGE));
     measure();
     const watching = new ResizeObserver(measure);
-    watching.observe(place.current);
+    watching.observe(node);
     return () => watching.disconnect();
   }, []);
   return [place, width];
