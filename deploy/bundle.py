@@ -2,8 +2,8 @@
 
     dags/             the DAG files, and beside them what they are made of: include/, salesforce_history/, dbt/ with its
                       manifest, and constraints.txt. MWAA copies it to /usr/local/airflow/dags within a minute.
-    plugins.zip       what every Airflow process loads: it puts the DAG folder on the import path of the triggerer, and has
-                      the page "Salesforce history" with its code, because the API server has no DAG folder.
+    plugins.zip       what every Airflow process loads: it puts the DAG folder on the import path of the triggerer, and
+                      has the page "Salesforce history" with its code, because the API server has no DAG folder.
     requirements.txt  Airflow's side, exact, with the constraint line that MWAA wants.
     startup.sh        the environment's settings, and dbt in a virtualenv of its own.
 

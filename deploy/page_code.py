@@ -1,9 +1,9 @@
 """The code of the page "Salesforce history" as plugins.zip has it.
 
-MWAA's API server has plugins.zip and no DAG folder, so the page and what it imports are in there, in a folder of their own
-that is on nobody's import path: plugins/history_page.py puts it at the end of the API server's, where the page is made.
-Everywhere else the copies in the DAG folder are what runs. Only modules that the page leads to are shipped, because every
-other plugins.zip is an update of the environment, which takes MWAA a while.
+MWAA's API server has plugins.zip and no DAG folder, so the page and what it imports are in there, in a folder of their
+own that is on nobody's import path: plugins/history_page.py puts it at the end of the API server's, where the page is
+made. Everywhere else the copies in the DAG folder are what runs. Only modules that the page leads to are shipped,
+because every other plugins.zip is an update of the environment, which takes MWAA a while.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ FOLDER = "sf_history_page"
 PLUGIN = Path("plugins", "history_page.py")
 #: Package → where the project has it.
 _PACKAGES = {"include": Path("include"), "salesforce_history": Path("plugins", "salesforce_history")}
-_ENTRY = "salesforce_history.page.app"
+_ENTRIES = ("salesforce_history.page.app", "salesforce_history.page.docs_guard")
 #: Read by path, not imported.
 _DATA = ((Path("include", "objects"), "*.yml"), (Path("plugins", "salesforce_history", "page", "assets"), "*"))
 #: How the names of the page's own files end.
-ASSETS = (".html", ".js", ".css", ".svg", ".png", ".woff2", ".json", ".txt", ".md")
+ASSETS = (".html", ".js", ".css", ".svg", ".png", ".woff2", ".txt", ".md")
 #: Of plugins.zip: Airflow would import every module below under its bare name.
 IGNORE = f"{FOLDER}/\n"
 
@@ -54,7 +54,7 @@ def _inside(project: Path, path: Path) -> str:
 def _reached(project: Path) -> set[str]:
     """The modules that the page leads to, imports within functions included."""
     reached: set[str] = set()
-    waiting = [_ENTRY]
+    waiting = list(_ENTRIES)
     while waiting:
         module = waiting.pop()
         path = _file_of(project, module)

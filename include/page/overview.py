@@ -19,13 +19,14 @@ from include.lake.alert_log import read_lines
 from include.lake.layout import LayoutTooNew
 from include.lake.run_log import TABLE as RUNS
 from include.lake.run_log import read_runs
-from include.lake.version_counts import count_versions
 from include.lake.watermark import read_lake_state
 from include.page.answers import PageProblem, moment
+from include.page.columns import Columns
 from include.page.freshness import freshness
 from include.page.lake import ObjectLake
 from include.page.links import Links
 from include.page.snapshot_cache import SnapshotCache
+from include.page.table_reading import TablePlan
 from include.quality.quarantine_table import count_waiting, find_quarantine
 
 #: Runs of a chart, and alerts of a list.
@@ -124,13 +125,19 @@ class Overview:
         table = lake.dimension()
         if table is None:
             return {}
-        counts = self.cache.of(
-            table,
-            "counts",
-            lambda: count_versions(self.catalog, lake.tables.dimension, before=None),
-            size=lambda _: 200,
-        )
-        return _counted(counts.current, counts.live, counts.versions)
+
+        def count() -> tuple[int, int, int]:
+            key = Columns(lake.object_file).identity
+            plan = TablePlan.of(table, self.cache, key=key)
+            current = live = versions = 0
+            for rows in plan.read(["is_current", "is_deleted"]):
+                there = pc.and_not(rows["is_current"], rows["is_deleted"])
+                current += pc.sum(rows["is_current"]).as_py() or 0
+                live += pc.sum(there).as_py() or 0
+                versions += rows.num_rows
+            return current, live, versions
+
+        return _counted(*self.cache.of(table, "counts", count, size=lambda _: 200))
 
     def _quarantined(self, lake: ObjectLake) -> int:
         table = find_quarantine(self.catalog, lake.tables.quarantine)

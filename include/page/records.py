@@ -28,6 +28,8 @@ _ID = re.compile(ID_PATTERN)
 _SORTED_BY = 100
 #: Records up to which the current rows are kept, some 100 bytes each.
 MOST_KEPT = 1_000_000
+#: What the kept rows are called, and Ids for whose names alone they are not read.
+_KEPT, _FEW = "records", 500
 #: Columns of the rows that are searched, besides the tracked ones.
 _OWN = ("id", "name", "_lower", "_sorted", "since", "is_deleted", "is_active")
 
@@ -98,19 +100,37 @@ class Search:
 
         :param ids: of records; one may come more than once.
         """
+        table, columns = self.lake.known_dimension(), self.columns
         found: pa.ChunkedArray = pa.chunked_array([pa.nulls(len(ids), pa.string())])
-        for rows in self._rows(self.lake.known_dimension()):
+        if columns.name is None or columns.name not in table.schema().column_names:
+            return [None] * len(ids)
+        name = columns.name
+        few = len(ids) <= _FEW and not self.cache.has(table, _KEPT)
+        for rows in [self._named(table, name)] if few else self._rows(table):
             places = pc.index_in(ids, value_set=rows["id"].combine_chunks())
             if places.null_count < len(ids):
                 found = pc.coalesce(rows["name"].take(places), found)
         names: list[str | None] = found.to_pylist()
         return names
 
+    def _named(self, table: Table, name: str) -> pa.Table:
+        """Id and name of the current rows: less to read, where nobody has searched yet."""
+        identity = self.columns.identity
+
+        def read() -> pa.Table:
+            plan = TablePlan.of(table, self.cache, key=identity)
+            pieces = plan.read([identity, name, "is_current"], rows=_current())
+            found = [pa.table({"id": one[identity], "name": one[name]}).filter(one["is_current"]) for one in pieces]
+            return pa.concat_tables(found) if found else self._empty().select(["id", "name"])
+
+        named: pa.Table = self.cache.of(table, "names", read, size=lambda rows: rows.nbytes)
+        return named
+
     def _rows(self, table: Table) -> Iterable[pa.Table]:
         """The current rows, all that a search looks at; kept if they are not too many."""
         kept: pa.Table | None = self.cache.of(
             table,
-            "records",
+            _KEPT,
             lambda: self._gathered(table),
             size=lambda rows: rows.nbytes if rows is not None else 100,
         )
@@ -131,12 +151,10 @@ class Search:
         columns = self.columns
         named = (columns.identity, columns.name, columns.active, *columns.tracked)
         names = columns.there((*named, "effective_from", "is_current", "is_deleted"), table.schema().column_names)
-        # Not `is_current = true`: DuckDB gives a manifest no bounds of a flag, by which pyiceberg takes it for empty.
-        wanted: BooleanExpression = NotEqualTo("is_current", False)  # type: ignore[call-arg, misc]
         one = One(column=columns.identity, value=identity) if identity else None
         texts = [name for name in columns.tracked if is_text(table, name)]
         plan = TablePlan.of(table, self.cache, key=columns.identity)
-        for piece in plan.read(names, rows=wanted, encoded=texts, one=one):
+        for piece in plan.read(names, rows=_current(), encoded=texts, one=one):
             # A table that another engine made may have other partitions.
             rows = piece.filter(piece["is_current"])
             if rows.num_rows:
@@ -176,6 +194,12 @@ class Search:
 
         addresses: pa.Table = self.cache.of(mirror, "addresses", read, size=lambda rows: rows.nbytes)
         return addresses["id"].filter(pc.match_substring(addresses["email"], wanted)).combine_chunks()
+
+
+def _current() -> BooleanExpression:
+    """The filter of current rows. Not `is_current = true`: DuckDB gives a manifest no bounds of a flag, and pyiceberg
+    takes it for one without such rows."""
+    return NotEqualTo("is_current", False)  # type: ignore[call-arg, misc]
 
 
 def _matches(rows: pa.Table, wanted: str, addressed: pa.Array | None) -> pa.ChunkedArray:

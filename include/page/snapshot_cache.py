@@ -33,6 +33,15 @@ class SnapshotCache:
         with self._lock:
             return sum(size for _, _, size in self._kept.values())
 
+    def has(self, table: Table, what: str) -> bool:
+        """Whether a value is kept, of the current snapshot or of an earlier one.
+
+        :param table: as it was just loaded.
+        :param what: names the value.
+        """
+        with self._lock:
+            return (str(table.metadata.table_uuid), what) in self._kept
+
     def of(
         self,
         table: Table,

@@ -173,7 +173,8 @@ def _in_order(record: _Numbers, opened: _Numbers) -> _Numbers:
         by_time = np.argsort(opened, kind="stable")
         since[by_time] = np.arange(len(opened))
         bits = len(opened).bit_length()
-    order: _Numbers = np.argsort((record.astype(np.int64) << bits) | since)
+    # Files are written in this order, and a stable sort takes what is in order as it is.
+    order: _Numbers = np.argsort((record.astype(np.int64) << bits) | since, kind="stable")
     return order
 
 

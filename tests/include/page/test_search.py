@@ -131,7 +131,7 @@ def test_a_new_snapshot_shows_at_once(tmp_path: Path) -> None:
 def test_a_cursor_that_was_not_handed_out_is_refused(tmp_path: Path, page: str) -> None:
     catalog = catalog_in(tmp_path)
     publish(catalog, versions_of(1, {}))
-    with pytest.raises(BadRequest, match="page is .* allowed is what an answer had in `next`"):
+    with pytest.raises(BadRequest, match=r"page is .* allowed is what an answer had in `next`"):
         Search(lake=object_lake(catalog), cache=new_cache()).find("", page=page, limit=5)
 
 
