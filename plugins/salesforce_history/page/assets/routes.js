@@ -55,26 +55,8 @@ function adopt() {
   }
 }
 
-// After a reload, the browser's Back moves Airflow's address only.
-function obey() {
-  const wanted = window.parent.location.hash;
-  if (wanted.startsWith("#/") && wanted !== window.location.hash) window.location.replace(wanted);
-}
-
-function listen() {
-  try {
-    const outer = window.parent;
-    if (outer === window) return;
-    outer.addEventListener("popstate", obey);
-    window.addEventListener("pagehide", () => outer.removeEventListener("popstate", obey));
-  } catch {
-    // framed by a page of another origin
-  }
-}
-
 adopt();
 mirror();
-listen();
 
 export function useRoute() {
   const [route, setRoute] = useState(() => parse(window.location.hash));
