@@ -175,13 +175,20 @@ bench: $(READY) $(MANIFEST) ## measure against what people use instead, write do
 
 .PHONY: lint
 lint: $(READY) $(MANIFEST) ## ruff, mypy, sqlfluff, yamllint, cfn-lint, checkov
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+	@$(MAKE) -j2 --output-sync=target lint-types lint-sql lint-cloud lint-text
+
+.PHONY: lint-types lint-sql lint-cloud lint-text
+lint-types: $(READY)
 	$(BIN)/mypy
-	$(BIN)/yamllint --strict .
+lint-sql: $(READY) $(MANIFEST)
 	$(BIN)/sqlfluff lint --disable-progress-bar dbt
+lint-cloud: $(READY)
 	$(BIN)/cfn-lint deploy/cloudformation/*.yaml
 	$(BIN)/python -m local.policy_scan
+lint-text: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/yamllint --strict .
 
 .PHONY: lock
 lock: $(READY) ## resolve requirements-dev.txt anew into requirements.lock

@@ -12,9 +12,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import IO
 
 import psutil
 import requests
@@ -108,23 +109,11 @@ def supervise(home: AirflowHome, *, port: int) -> int:
     with only_one(home.root, purpose="make up"), start_org(home=home.org) as org:
         if not any(counts["events"] for counts in org.stats()["objects"].values()):
             org.load_events(load_scenario(write_story(home.root / "default_scenario.jsonl")))
-        variables = home.variables(
-            org,
-            extra={
-                "AIRFLOW__API__PORT": str(port),
-                "AIRFLOW__API__BASE_URL": f"http://127.0.0.1:{port}",
-                # Else each of them makes one up, where none has written Airflow's configuration file yet.
-                "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_urlsafe(32),
-                "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{port}/execution/",
-                "SF_HISTORY_DBT_EXECUTION": os.environ.get("SF_HISTORY_DBT_EXECUTION", "watcher"),
-            },
-        )
+        execution = os.environ.get("SF_HISTORY_DBT_EXECUTION", "watcher")
+        variables = home.variables(org, extra={"SF_HISTORY_DBT_EXECUTION": execution})
         home.prepare(variables, fresh=False)
         put_docs(home.project / "dbt" / "target")
-        environment = {**os.environ, **variables, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-        parts = [
-            subprocess.Popen([sys.executable, "-m", *part], env=environment, cwd=home.project) for part in _parts(port)
-        ]
+        parts = start_airflow(variables, port=port, cwd=home.project)
         _state_file(home).write_text(json.dumps({"pid": os.getpid(), "port": port}), encoding="utf-8")
         try:
             while not stopping and all(part.poll() is None for part in parts):
@@ -140,13 +129,37 @@ def supervise(home: AirflowHome, *, port: int) -> int:
     return 0 if stopping else 1
 
 
-def _parts(port: int) -> list[list[str]]:
-    """Airflow's processes. Not `airflow standalone`: its log servers would listen on every interface."""
-    return [
+def start_airflow(
+    variables: Mapping[str, str], *, port: int, cwd: Path, output: IO[str] | None = None
+) -> list[subprocess.Popen[bytes]]:
+    """Start Airflow's processes. Not `airflow standalone`: its log servers would listen on every interface.
+
+    :param variables: from `AirflowHome.variables()`; the home is prepared.
+    :param port: of Airflow's UI and API on loopback.
+    :param cwd: their working directory.
+    :param output: where they write; default: where this process does.
+    :return: the processes, in this process's group; whoever starts them ends them.
+    """
+    url = f"http://127.0.0.1:{port}"
+    environment = {
+        **os.environ,
+        **variables,
+        "AIRFLOW__API__PORT": str(port),
+        "AIRFLOW__API__BASE_URL": url,
+        # Else each of them makes one up, where none has written Airflow's configuration file yet.
+        "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_urlsafe(32),
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
+    parts = [
         ["airflow", "api-server", "--host", "127.0.0.1", "--port", str(port)],
         ["local.preloaded", "scheduler", "--skip-serve-logs"],
         ["local.preloaded", "dag-processor"],
         ["airflow", "triggerer", "--skip-serve-logs"],
+    ]
+    return [
+        subprocess.Popen([sys.executable, "-m", *part], env=environment, cwd=cwd, stdout=output, stderr=output)
+        for part in parts
     ]
 
 

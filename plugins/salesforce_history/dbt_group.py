@@ -6,7 +6,6 @@ never starts dbt.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from include.config.environment import Environment
 from include.config.object_file import ObjectFile
 from salesforce_history.callbacks import tell_of_warnings
 from salesforce_history.dbt_results import keep_dbt_results
+from salesforce_history.made_good import can_be_rebuilt
 from salesforce_history.noting import note_failure
 
 PROFILE = "sf_history"
@@ -113,27 +113,6 @@ class RebuildHistoryOperator(DbtBuildLocalOperator):
         if not any(state == "failed" and can_be_rebuilt(task) for task, state in states.items()):
             raise AirflowSkipException("no dbt model failed: there is no history to rebuild")
         return super().execute(context, **kwargs)
-
-
-def can_be_rebuilt(task_id: str) -> bool:
-    """Whether a rebuild of the history makes a failed task good: every dbt model and test, but not a snapshot.
-
-    :param task_id: a task of the Cosmos group.
-    """
-    return "snapshot" not in task_id
-
-
-def failed_for_good(states: Mapping[str, str | None], *, dbt_group: str, rebuild: str) -> list[str]:
-    """The tasks of a run that failed and that no rebuild has made good, in the order of `states`.
-
-    :param states: task id → state.
-    :param dbt_group: id of the Cosmos group.
-    :param rebuild: task id of the rebuild.
-    """
-    failed = [task for task, state in states.items() if state == "failed"]
-    if states.get(rebuild) != "success":
-        return failed
-    return [task for task in failed if not (task.startswith(f"{dbt_group}.") and can_be_rebuilt(task))]
 
 
 def _project(environment: Environment) -> ProjectConfig:

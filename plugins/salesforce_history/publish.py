@@ -9,7 +9,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from include.alerts.anomaly import as_column, find_anomalies
 from salesforce_history.assets import announce_published
-from salesforce_history.dbt_group import failed_for_good
+from salesforce_history.made_good import failed_for_good
 from salesforce_history.metrics import emit, metric_data
 from salesforce_history.operators import ObjectOperator
 from salesforce_history.run_row import RunRow, Tasks

@@ -20,8 +20,8 @@ from include.lake.run_log import read_run
 from include.quality.dbt_tests import COULD_NOT_RUN
 from include.staging.manifest import ExtractionManifest, ReadPlan, UpsertManifest, ValidationManifest
 from salesforce_history.connections import lake_catalog
-from salesforce_history.dbt_group import failed_for_good
 from salesforce_history.dbt_results import DBT_RESULTS
+from salesforce_history.made_good import failed_for_good
 from salesforce_history.noting import PROBLEM, noted_here
 
 log = logging.getLogger(__name__)

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import socket
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import boto3
+import psutil
 import pytest
 import requests
 from moto.server import ThreadedMotoServer
@@ -124,13 +122,16 @@ class Airflow:
         return self.call("GET", path)["value"]
 
 
-def wait_for(look: Callable[[], Any], what: str) -> Any:
+def wait_for(
+    look: Callable[[], Any], what: str, *, while_alive: Sequence[subprocess.Popen[bytes]] = (), log: Path | None = None
+) -> Any:
     deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
+    while time.monotonic() < deadline and all(process.poll() is None for process in while_alive):
         if found := look():
             return found
         time.sleep(0.5)
-    raise AssertionError(f"waited {PATIENCE} s for {what} in vain")
+    told = f"; its log ends\n{log.read_text()[-4000:]}" if log else ""
+    raise AssertionError(f"waited {PATIENCE} s, or until a process ended, for {what} in vain{told}")
 
 
 @pytest.fixture
@@ -188,42 +189,31 @@ def airflow(tmp_path: Path, org: OrgHandle, queue: tuple[Any, str, dict[str, str
         port = probe.getsockname()[1]
     variables = home.variables(
         org,
-        extra={
-            "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
-            "AIRFLOW__API__PORT": str(port),
-            "AIRFLOW__API__BASE_URL": f"http://127.0.0.1:{port}",
-            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{port}/execution/",
-            "SF_HISTORY_CHANGE_QUEUE_URL": queue[1],
-            **queue[2],
-        },
+        extra={"AIRFLOW__CORE__DAGS_FOLDER": str(dags), "SF_HISTORY_CHANGE_QUEUE_URL": queue[1], **queue[2]},
     )
     home.prepare(variables, fresh=True)
-    environment = {**os.environ, **variables, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    log = (tmp_path / "airflow.log").open("w")
-    parts = [
-        subprocess.Popen(
-            [sys.executable, "-m", "airflow", *part],
-            env=environment,
-            cwd=PROJECT,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        for part in services._parts(port)
-    ]
-    try:
-        started = Airflow(home, port)
-        wait_for(started.log_in, "Airflow, and its DAGs")
-        yield started
-    finally:
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            for part in parts:
-                with suppress(ProcessLookupError):
-                    os.killpg(part.pid, number)
-            for part in parts:
-                with suppress(subprocess.TimeoutExpired):
-                    part.wait(timeout=15)
-        log.close()
+    path = tmp_path / "airflow.log"
+    with path.open("w") as log:
+        parts = services.start_airflow(variables, port=port, cwd=PROJECT, output=log)
+        children = [psutil.Process(part.pid) for part in parts]
+        try:
+            started = Airflow(home, port)
+            wait_for(started.log_in, "Airflow, and its DAGs", while_alive=parts, log=path)
+            yield started
+        finally:
+            # Airflow's own children do not always follow it.
+            family = [process for child in children for process in (child, *descendants(child))]
+            for process in family:
+                with suppress(psutil.NoSuchProcess):
+                    process.terminate()
+            for process in psutil.wait_procs(family, timeout=15)[1]:
+                process.kill()
+
+
+def descendants(process: psutil.Process) -> list[psutil.Process]:
+    with suppress(psutil.NoSuchProcess):
+        return process.children(recursive=True)
+    return []
 
 
 def test_messages_start_one_run_whose_events_start_a_consumer(

@@ -133,7 +133,7 @@ class BareLayout:
 
         :param dag_id: the DAG.
         :param moment: its logical date.
-        :param pretend: regular expression of tasks that are not run and count as done.
+        :param pretend: regular expression of whole ids of tasks that are not run and count as done.
         :param extra: environment variables, see `variables`.
         :return: the state of every task.
         """
