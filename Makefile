@@ -144,7 +144,7 @@ test: $(READY) $(MANIFEST) ## every test (ARGS="-k name" for some)
 ifneq ($(ARGS),)
 	@$(BIN)/python -m pytest $(ARGS)
 else
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not property and not trino and not athena"
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not property and not trino and not athena and not browser"
 	@$(BIN)/python -m pytest -n 2 --dist worksteal -m property
 endif
 
@@ -155,6 +155,10 @@ test-trino: $(READY) $(MANIFEST) ## the tests on a real Trino, which Maven fetch
 .PHONY: test-athena
 test-athena: $(READY) $(MANIFEST) ## the tests of dbt-athena and the whole DAG, against Athena's API over that Trino
 	@$(BIN)/python -m pytest -m athena $(ARGS)
+
+.PHONY: test-browser
+test-browser: $(READY) $(MANIFEST) ## the page inside Airflow, in a headless Chromium (Debian's is installed where there is none)
+	@$(BIN)/python -m pytest -m browser tests/browser $(ARGS)
 
 .PHONY: compare-engines
 compare-engines: $(READY) $(MANIFEST) ## the dimension after a scenario on DuckDB, Trino and Athena: the same rows? (SCENARIO=path)

@@ -2,7 +2,8 @@
 
     dags/             the DAG files, and beside them what they are made of: include/, salesforce_history/, dbt/ with its
                       manifest, and constraints.txt. MWAA copies it to /usr/local/airflow/dags within a minute.
-    plugins.zip       what every Airflow process loads: it puts the DAG folder on the import path of the triggerer.
+    plugins.zip       what every Airflow process loads: it puts the DAG folder on the import path of the triggerer, and
+                      has the page "Salesforce history" with its code, because the API server has no DAG folder.
     requirements.txt  Airflow's side, exact, with the constraint line that MWAA wants.
     startup.sh        the environment's settings, and dbt in a virtualenv of its own.
 
@@ -24,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.dbt_manifest import DbtProjectWrong, write_manifest
+from deploy.page_code import ASSETS, IGNORE, page_files
 from deploy.startup_settings import SettingRefused, dbt_variables, startup_settings
 from include.config.environment import ENVIRONMENTS, PREFIX, PROJECT_ROOT, UnknownEnvironment
 
@@ -39,7 +41,7 @@ _NAME = re.compile(r"[A-Za-z0-9._-]+")
 _SOURCES = (
     ("dags", "", (".py",)),
     ("include", "include", (".py", ".yml")),
-    ("plugins/salesforce_history", "salesforce_history", (".py",)),
+    ("plugins/salesforce_history", "salesforce_history", (".py", *ASSETS)),
     ("dbt", "dbt", (".sql", ".yml", ".md")),
 )
 _NOT_COPIED = {"__pycache__", "target", "logs", "dbt_packages"}
@@ -117,7 +119,7 @@ def build_bundle(out: Path, environment: str, settings: Mapping[str, str], *, ai
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as place:
         fresh = Path(place) / "bundle"
         _write_dags(fresh / "dags", constraints, exported)
-        _write_zip(fresh / "plugins.zip", TEMPLATES / "plugins")
+        _write_zip(fresh / "plugins.zip")
         (fresh / "requirements.txt").write_text(_requirements(constraints), encoding="utf-8")
         (fresh / "startup.sh").write_text(_startup(exported), encoding="utf-8")
         if out.exists():
@@ -132,24 +134,33 @@ def _write_dags(dags: Path, constraints: Mapping[str, str], exported: Mapping[st
             inside = path.relative_to(PROJECT_ROOT / source)
             hidden = any(part.startswith(".") or part in _NOT_COPIED for part in inside.parts)
             if path.is_file() and path.suffix in suffixes and not hidden:
-                if not path.resolve().is_relative_to(PROJECT_ROOT.resolve()):
-                    raise BundleRefused(
-                        f"{path} leads out of the project, to {path.resolve()}: put the file itself there"
-                    )
                 copy = dags / target / inside
                 copy.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(path, copy)
+                shutil.copyfile(_inside(path), copy)
     shutil.copyfile(TEMPLATES / "airflowignore", dags / ".airflowignore")
     (dags / "constraints.txt").write_text("".join(f"{pin}\n" for pin in constraints.values()), encoding="utf-8")
     write_manifest(dags / "dbt", target=exported[f"{PREFIX}DBT_TARGET"], variables=dbt_variables(exported))
 
 
-def _write_zip(archive: Path, folder: Path) -> None:
+def _inside(path: Path) -> Path:
+    """A file of the project; a link that leads elsewhere is none."""
+    homes = (PROJECT_ROOT.resolve(), TEMPLATES.resolve())
+    if not any(path.resolve().is_relative_to(home) for home in homes):
+        raise BundleRefused(f"{path} leads out of the project, to {path.resolve()}: put the file itself there")
+    return path
+
+
+def _write_zip(archive: Path) -> None:
+    templates = TEMPLATES / "plugins"
+    files = {path.relative_to(templates).as_posix(): path for path in templates.rglob("*.py")}
+    contents = {".airflowignore": IGNORE.encode()}
+    for name, path in {**files, **page_files(PROJECT_ROOT)}.items():
+        contents[name] = _inside(path).read_bytes()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as written:
-        for path in sorted(folder.rglob("*.py")):
-            entry = zipfile.ZipInfo(path.relative_to(folder).as_posix(), _ZIP_EPOCH)
+        for name, content in sorted(contents.items()):
+            entry = zipfile.ZipInfo(name, _ZIP_EPOCH)
             entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
-            written.writestr(entry, path.read_bytes())
+            written.writestr(entry, content)
 
 
 def _requirements(constraints: Mapping[str, str]) -> str:

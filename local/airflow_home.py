@@ -18,6 +18,7 @@ from typing import Any
 
 import yaml
 
+from local.dbt_docs import docs_setting
 from local.org.handle import OrgHandle
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -71,6 +72,7 @@ class AirflowHome:
             "AIRFLOW__API__HOST": "127.0.0.1",
             "AIRFLOW__COSMOS__ENABLE_TELEMETRY": "False",
             "AIRFLOW__COSMOS__CACHE_DIR": str(self.folder / "cosmos"),
+            "AIRFLOW__COSMOS__DBT_DOCS_PROJECTS": docs_setting(self.project / "dbt" / "target"),
             "AIRFLOW_CONN_SALESFORCE_DEFAULT": json.dumps(org.connection()),
             "AIRFLOW_CONN_ICEBERG_DEFAULT": json.dumps(iceberg),
             "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",

@@ -22,6 +22,7 @@ import requests
 
 from include.config.object_file import ObjectFileError, read_object_files
 from local.airflow_home import PROJECT, AirflowHome
+from local.dbt_docs import put_docs
 from local.exclusive import LakeInUse, is_free, only_one
 from local.org.handle import OrgHandle, start_org
 from local.org.scenario import load_scenario
@@ -111,6 +112,7 @@ def supervise(home: AirflowHome, *, port: int) -> int:
         execution = os.environ.get("SF_HISTORY_DBT_EXECUTION", "watcher")
         variables = home.variables(org, extra={"SF_HISTORY_DBT_EXECUTION": execution})
         home.prepare(variables, fresh=False)
+        put_docs(home.project / "dbt" / "target")
         parts = start_airflow(variables, port=port, cwd=home.project)
         _state_file(home).write_text(json.dumps({"pid": os.getpid(), "port": port}), encoding="utf-8")
         try:

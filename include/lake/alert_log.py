@@ -7,7 +7,7 @@ since the table was looked at, so of many who try one wins. Rows gather in small
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,7 +16,7 @@ import pyarrow as pa
 from pydantic import ValidationError
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError
-from pyiceberg.expressions import And, BooleanExpression, In, IsNull, LessThan
+from pyiceberg.expressions import AlwaysTrue, And, BooleanExpression, In, IsNull, LessThan
 from pyiceberg.table import Table
 
 from include.alerts.alert import FAILURES, Alert
@@ -58,6 +58,9 @@ SCHEMA = pa.schema(
         ("resolved_by", pa.string()),
     ]
 )
+
+#: What a list of alerts shows of each.
+LINE_COLUMNS = ("kind", "object", "dag_id", "run_id", "subject", "opened_at", "resolved_at")
 
 _retried = again(lambda problem: is_conflict(problem) or isinstance(problem, FileNotFoundError))
 
@@ -243,6 +246,16 @@ def never_told(catalog: Catalog, namespace: str, *, before: datetime) -> list[Al
     return _read(catalog, namespace, wanted)
 
 
+def read_lines(catalog: Catalog, namespace: str, kinds: Collection[str]) -> pa.Table:
+    """What was told in one line, without the messages, oldest first.
+
+    :param catalog: the Iceberg catalog.
+    :param namespace: namespace of the operations tables.
+    :param kinds: only alerts of these kinds.
+    """
+    return _rows(catalog, namespace, _one_of("kind", kinds), LINE_COLUMNS)
+
+
 def read_alerts(catalog: Catalog, namespace: str) -> list[AlertRecord]:
     """Every alert, oldest first.
 
@@ -252,14 +265,18 @@ def read_alerts(catalog: Catalog, namespace: str) -> list[AlertRecord]:
     return _read(catalog, namespace, None)
 
 
-@_retried
 def _read(catalog: Catalog, namespace: str, wanted: BooleanExpression | None) -> list[AlertRecord]:
+    return [AlertRecord(**row) for row in _rows(catalog, namespace, wanted, SCHEMA.names).to_pylist()]
+
+
+@_retried
+def _rows(catalog: Catalog, namespace: str, wanted: BooleanExpression | None, columns: Sequence[str]) -> pa.Table:
     try:
         table = catalog.load_table(f"{namespace}.{TABLE}")
     except (NoSuchTableError, NoSuchNamespaceError):
-        return []
-    rows = (table.scan(row_filter=wanted) if wanted else table.scan()).to_arrow()
-    return [AlertRecord(**row) for row in rows.select(SCHEMA.names).sort_by("opened_at").to_pylist()]
+        return pa.schema([SCHEMA.field(name) for name in columns]).empty_table()
+    scan = table.scan(row_filter=wanted or AlwaysTrue(), selected_fields=tuple(columns))
+    return scan.to_arrow().select(list(columns)).sort_by("opened_at")
 
 
 @_retried

@@ -93,15 +93,16 @@ class KeyedFile:
         return self.task.file.record_count
 
 
-def keyed_files(table: Table, row_filter: BooleanExpression | None = None) -> list[KeyedFile]:
+def keyed_files(table: Table, row_filter: BooleanExpression | None = None, *, column: str = "id") -> list[KeyedFile]:
     """The data files of a table in the order of their Ids, pruned by a filter's bounds.
 
     :param table: the loaded table.
     :param row_filter: files that cannot hold a matching row are left out.
+    :param column: that holds the Ids.
     """
-    field = table.schema().find_field("id")
+    field = table.schema().find_field(column)
     files = []
-    for task in table.scan(row_filter=row_filter or AlwaysTrue(), selected_fields=("id",)).plan_files():
+    for task in table.scan(row_filter=row_filter or AlwaysTrue(), selected_fields=(column,)).plan_files():
         lower = (task.file.lower_bounds or {}).get(field.field_id)
         upper = (task.file.upper_bounds or {}).get(field.field_id)
         files.append(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -94,11 +95,15 @@ def read_run(catalog: Catalog, namespace: str, *, run_id: str, object_name: str)
     return rows[0] if rows else None
 
 
-def read_runs(catalog: Catalog, namespace: str, *, object_name: str | None = None) -> pa.Table:
+def read_runs(
+    catalog: Catalog, namespace: str, *, object_name: str | None = None, columns: Sequence[str] | None = None
+) -> pa.Table:
     """Recorded runs, oldest first; an empty table where none was recorded.
 
     :param namespace: namespace of the operations tables.
     :param object_name: only the runs of this object.
+    :param columns: which columns, `recorded_at` among them; all by default.
     """
     key = {"object": object_name} if object_name else None
-    return read_rows(catalog, f"{namespace}.{TABLE}", schema=SCHEMA, key=key).sort_by("recorded_at")
+    wanted = SCHEMA if columns is None else pa.schema([SCHEMA.field(name) for name in columns])
+    return read_rows(catalog, f"{namespace}.{TABLE}", schema=wanted, key=key).sort_by("recorded_at")

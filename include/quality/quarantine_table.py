@@ -9,8 +9,10 @@ from datetime import datetime
 from typing import Self
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError
+from pyiceberg.expressions import AlwaysTrue, And, BooleanExpression, IsNull
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 from pyiceberg.types import NestedField, StringType, TimestamptzType
@@ -115,6 +117,24 @@ def read_quarantine(table: Table, *, batch_rows: int) -> Iterator[pa.Table]:
             yield rows.slice(start, batch_rows)
 
 
+def count_waiting(table: Table) -> int:
+    """How many records are in there that were not replayed since: each counts once, however often it was refused.
+
+    :param table: from `find_quarantine`.
+    """
+    if table.current_snapshot() is None:
+        return 0
+    waiting = _null("_replayed_at") if "_replayed_at" in table.schema().column_names else AlwaysTrue()
+    ids = table.scan(row_filter=waiting, selected_fields=("id",)).to_arrow()["id"]
+    count: int = pc.count_distinct(ids, mode="only_valid").as_py()
+    if ids.null_count:
+        # Without an Id nothing but the record itself says which one it is.
+        nameless = And(waiting, _null("id"))
+        records = table.scan(row_filter=nameless, selected_fields=("record",)).to_arrow()["record"]
+        count += pc.count_distinct(records, mode="all").as_py()
+    return count
+
+
 def fingerprints(rows: pa.Table) -> list[bytes]:
     """What rows are marked by: one short value for each record of an extraction attempt.
 
@@ -124,6 +144,10 @@ def fingerprints(rows: pa.Table) -> list[bytes]:
         hashlib.sha256(repr(tuple(row.values())).encode("utf-8", "surrogatepass")).digest()
         for row in rows.select(_IDENTITY).to_pylist()
     ]
+
+
+def _null(column: str) -> BooleanExpression:
+    return IsNull(column)  # type: ignore[misc]
 
 
 def _complete(rows: pa.Table) -> pa.Table:

@@ -6,7 +6,6 @@ import argparse
 import csv
 import json
 import sys
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -18,6 +17,7 @@ from rich.text import Text
 from include.config.environment import Environment
 from include.config.object_file import ObjectFile
 from include.flow import Flow
+from include.page.cells import as_cell, visible
 from include.quality.listing import Entry, Listing, list_quarantine
 from include.staging.manifest import ReplayManifest
 from salesforce_history.connections import lake_catalog
@@ -27,10 +27,6 @@ FORMATS = ("table", "csv", "json")
 #: Records that a table on the terminal shows; CSV and JSON give all.
 SHOWN = 200
 _SHOWN_RECORD = 60
-#: Categories of characters that are no text: control, format (which turns the direction), lone surrogates, line ends.
-_OBEYED = ("Cc", "Cf", "Cs", "Zl", "Zp")
-#: With what a spreadsheet's formula may begin.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _COLUMNS = ("id", "state", "reasons", "first_seen", "last_seen", "times_seen", "note", "record")
 
 
@@ -104,7 +100,7 @@ def _write_table(listing: Listing) -> None:
             f"{entry.times_seen:,}",
             entry.note,
         )
-        table.add_row(*(Text(_visible(cell)) for cell in cells))
+        table.add_row(*(Text(visible(cell)) for cell in cells))
     console.print(table)
     if len(listing.entries) > SHOWN:
         console.print(f"{SHOWN:,} of {len(listing.entries):,} records; --format csv gives all")
@@ -113,26 +109,14 @@ def _write_table(listing: Listing) -> None:
 
 
 def _counted(what: str, counts: Mapping[Any, int]) -> str:
-    return f"{what}: " + (", ".join(f"{_visible(name)} {count:,}" for name, count in counts.items()) or "none")
+    return f"{what}: " + (", ".join(f"{visible(name)} {count:,}" for name, count in counts.items()) or "none")
 
 
 def _write_csv(listing: Listing) -> None:
     writer = csv.DictWriter(sys.stdout, _COLUMNS, lineterminator="\n")
     writer.writeheader()
     for entry in listing.entries:
-        writer.writerow({name: _cell(value) for name, value in _plain(entry).items()})
-
-
-def _visible(text: str) -> str:
-    """Text in which control characters are spelled out: a refused Id may hold what a terminal would obey."""
-    return "".join(one if unicodedata.category(one) not in _OBEYED else ascii(one)[1:-1] for one in text)
-
-
-def _cell(value: object) -> object:
-    """A CSV cell that no spreadsheet takes for a formula."""
-    if not isinstance(value, str):
-        return value
-    return f"'{_visible(value)}" if value.startswith(_FORMULA) else _visible(value)
+        writer.writerow({name: as_cell(value) for name, value in _plain(entry).items()})
 
 
 def _plain(entry: Entry) -> dict[str, object]:

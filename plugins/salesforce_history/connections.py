@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from airflow.providers.apache.iceberg.hooks.iceberg import IcebergHook
+from airflow.sdk.bases.hook import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
 
 from include.salesforce.client import SalesforceClient
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 #: Keys of a connection's extra that hold secrets, besides its password.
 SECRETS = ("consumer_secret", "security_token", "private_key")
 _OLD_PREFIX = "extra__salesforce__"
+#: What the hook puts before `.salesforce.com`: an org's own domain leads to its records, a login host to none.
+_MY_DOMAIN = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
+_LOGIN_HOSTS = ("login", "test")
 
 
 def salesforce_client(environment: Environment, *, max_api_usage_percentage: float = 100.0) -> SalesforceClient:
@@ -54,6 +59,21 @@ def salesforce_secrets(environment: Environment) -> list[str]:
         return _secrets_of(LoginHook(environment))
     except (AirflowNotFoundException, SalesforceProblem, Unavailable):
         return []
+
+
+def salesforce_site(environment: Environment) -> str | None:
+    """Where people open the org's records, as its connection says; None where it says nothing that a browser can open.
+
+    :param environment: names the connection.
+    """
+    try:
+        extra = BaseHook.get_connection(environment.salesforce_conn_id).extra_dejson
+    except AirflowNotFoundException:
+        return None
+    domain = extra.get("domain") or extra.get(f"{_OLD_PREFIX}domain") or ""
+    if not isinstance(domain, str) or not _MY_DOMAIN.fullmatch(domain) or domain in _LOGIN_HOSTS:
+        return None
+    return f"https://{domain}.salesforce.com"
 
 
 def _secrets_of(hook: LoginHook) -> list[str]:

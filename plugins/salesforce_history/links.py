@@ -11,14 +11,25 @@ from include.alerts.runbook import SECTIONS
 from include.config.environment import Environment
 
 
-def run_link(dag_id: str, run_id: str) -> str:
+def dag_link(dag_id: str, *, base: str | None = None) -> str:
+    """The DAG's page in Airflow.
+
+    :param dag_id: the DAG.
+    :param base: where Airflow is; default: as it is configured, for whoever reads it elsewhere.
+    """
+    if base is None:
+        base = conf.get("api", "base_url", fallback="")
+    return f"{base.rstrip('/')}/dags/{quote(dag_id, safe='')}"
+
+
+def run_link(dag_id: str, run_id: str, *, base: str | None = None) -> str:
     """The run's page in Airflow.
 
     :param dag_id: the DAG.
     :param run_id: the run.
+    :param base: see `dag_link`.
     """
-    base = conf.get("api", "base_url", fallback="").rstrip("/")
-    return f"{base}/dags/{quote(dag_id, safe='')}/runs/{quote(run_id, safe='')}"
+    return f"{dag_link(dag_id, base=base)}/runs/{quote(run_id, safe='')}"
 
 
 def task_link(dag_id: str, run_id: str, task_id: str) -> str:

@@ -6,6 +6,7 @@ import fnmatch
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -47,7 +48,7 @@ def instructions() -> list[tuple[str, str]]:
 
 
 def image_variables() -> dict[str, str]:
-    pairs = [pair for name, rest in instructions() if name == "ENV" for pair in rest.split()]
+    pairs = [pair for name, rest in instructions() if name == "ENV" for pair in shlex.split(rest)]
     return dict(pair.split("=", 1) for pair in pairs)
 
 

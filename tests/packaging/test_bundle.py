@@ -16,13 +16,37 @@ import pytest
 
 import deploy.bundle
 from deploy.bundle import AIRFLOW, PARTS, Bundle, BundleRefused, build_bundle, known_airflows, main
+from deploy.page_code import ASSETS
 from deploy.startup_settings import ICEBERG, SettingRefused
 from include.config.environment import UnknownEnvironment, current_environment
+from tests.airflow_process import run_in_airflow
 from tests.packaging.bare_layout import source
 from tests.packaging.virtualenvs import PROJECT, UV, run
 
 GROUNDTRUTH = PROJECT.parent / "shared" / "groundtruth" / "mwaa"
 CONSTRAINT = '--constraint "/usr/local/airflow/dags/constraints.txt"'
+
+_SERVE = """
+import importlib.util, json, sys
+from airflow import plugins_manager
+apps = plugins_manager.get_fastapi_plugins()[0]
+errors = plugins_manager._get_plugins()[1]
+before = sorted(name for name in sys.modules if name.split(".")[0] in {"include", "salesforce_history"})
+from starlette.testclient import TestClient
+page = next(app["app"] for app in apps if app["url_prefix"] == "/salesforce-history")
+from airflow.api_fastapi.app import create_auth_manager
+create_auth_manager()
+client = TestClient(page, root_path="/salesforce-history")
+statuses = [client.get(path).status_code for path in ("/assets/icon.svg", "/api/overview")]
+from salesforce_history.page import app as module
+page._page.dependency_overrides[module.signed_in] = lambda: None
+statuses += [client.get(path).status_code for path in ("/assets/icon.svg", "/api/overview")]
+print("RESULT" + json.dumps({
+    "errors": errors, "before": before, "statuses": statuses,
+    "objects": [one["noun"] for one in client.get("/api/overview").json()["objects"]],
+    "code": sorted(m.__file__ for n, m in sys.modules.items() if n.split(".")[0] in {"include", "salesforce_history"}),
+}))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -53,8 +77,53 @@ def test_everything_that_a_dag_is_made_of_is_there(bundle: Bundle) -> None:
         assert {name for name in wanted if "/target/" not in name} <= there
     assert {"dbt/dbt_project.yml", "dbt/profiles.yml", "dbt/target/manifest.json", ".airflowignore"} <= there
     assert sorted(path.name for path in bundle.folder.iterdir()) == sorted(PARTS)
+    assets = PROJECT / "plugins/salesforce_history/page/assets"
+    wanted = {path.relative_to(PROJECT / "plugins").as_posix() for path in assets.rglob("*") if path.is_file()}
+    assert wanted <= there
+
+
+def test_plugins_zip_has_the_page_and_what_it_leads_to_and_no_more(bundle: Bundle) -> None:
     with zipfile.ZipFile(bundle.plugins) as archive:
-        assert archive.namelist() == ["sf_history_dags_folder.py"]
+        names = archive.namelist()
+        ignored = archive.read(".airflowignore").decode()
+    # What Airflow imports under its bare name: these, and nothing of the page's own code.
+    assert [name for name in names if "/" not in name] == [
+        ".airflowignore", "history_page.py", "sf_history_dags_folder.py",
+    ]  # fmt: skip
+    assert ignored == "sf_history_page/\n"
+    code = {name.removeprefix("sf_history_page/") for name in names if "/" in name}
+    assert {
+        "include/objects/user.yml", "include/page/changes.py", "include/quality/listing.py",
+        "salesforce_history/page/app.py", "salesforce_history/page/docs_guard.py", "salesforce_history/connections.py",
+        "salesforce_history/page/assets/icon.svg",
+    } <= code  # fmt: skip
+    # A change of an operator is no update of the environment.
+    assert code.isdisjoint({"salesforce_history/operators.py", "include/flow.py", "include/lake/upsert.py"})
+
+
+def test_the_page_runs_from_plugins_zip_alone(bundle: Bundle, tmp_path: Path) -> None:
+    """Where the API server is there is no DAG folder, and no project."""
+    with zipfile.ZipFile(bundle.plugins) as archive:
+        archive.extractall(tmp_path / "plugins")
+    done = run_in_airflow(
+        tmp_path / "home",
+        _SERVE,
+        PYTHONPATH="",
+        AIRFLOW__CORE__PLUGINS_FOLDER=str(tmp_path / "plugins"),
+        AIRFLOW_CONN_ICEBERG_DEFAULT=json.dumps(
+            {
+                "conn_type": "iceberg",
+                "extra": {"type": "sql", "uri": f"sqlite:///{tmp_path}/c.db", "warehouse": f"file://{tmp_path}/w"},
+            }
+        ),
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    found = json.loads(done.stdout.split("RESULT", 1)[1].splitlines()[0])
+    assert found["errors"] == {}
+    assert found["before"] == []
+    assert found["statuses"] == [401, 401, 200, 200]
+    assert found["objects"] == ["account", "user"]
+    assert all(file.startswith(f"{tmp_path}/plugins/sf_history_page/") for file in found["code"]), found["code"]
 
 
 def test_the_manifest_is_for_athena_and_for_the_environment(bundle: Bundle) -> None:
@@ -91,7 +160,7 @@ def test_what_lies_around_in_the_project_is_not_shipped(tmp_path: Path, monkeypa
 
     shipped = contents(built.folder)
     assert b"a person's own" not in b"".join(shipped.values())
-    suffixes = {".py", ".yml", ".sql", ".md", ".sh", ".txt", ".zip"}
+    suffixes = {".py", ".yml", ".sql", ".sh", ".zip", *ASSETS}
     odd = {name for name in shipped if Path(name).suffix not in suffixes}
     assert odd == {"dags/.airflowignore", "dags/dbt/target/manifest.json"}
     folders = {part for name in shipped for part in Path(name).parts[:-1]}
@@ -106,6 +175,7 @@ def test_whatever_is_imported_is_shipped_or_required(bundle: Bundle) -> None:
     known = {
         *ours, *sys.stdlib_module_names,
         "airflow", "cosmos", "openlineage", "pyiceberg", "simple_salesforce", "croniter", "pydantic", "pydantic_core",
+        "fastapi", "starlette",
         "tenacity", "asgiref", "boto3", "botocore", "numpy", "pandas", "pyarrow", "requests", "rich", "sqlalchemy",
         "urllib3", "yaml",
     }  # fmt: skip

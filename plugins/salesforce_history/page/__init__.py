@@ -1,0 +1,1 @@
+"""The page "Salesforce history": a FastAPI application below Airflow's own, behind Airflow's authentication."""
