@@ -21,7 +21,7 @@ _ENTRIES = ("salesforce_history.page.app", "salesforce_history.page.docs_guard")
 #: Read by path, not imported.
 _DATA = ((Path("include", "objects"), "*.yml"), (Path("plugins", "salesforce_history", "page", "assets"), "*"))
 #: How the names of the page's own files end.
-ASSETS = (".html", ".js", ".css", ".svg", ".png", ".woff2", ".txt", ".md")
+ASSETS = (".html", ".js", ".mjs", ".css", ".svg", ".png", ".woff2", ".txt", ".md")
 #: Of plugins.zip: Airflow would import every module below under its bare name.
 IGNORE = f"{FOLDER}/\n"
 
