@@ -19,7 +19,7 @@ from bench.suite import Suite, Verdict
 
 PROJECT = Path(__file__).resolve().parent.parent
 #: Modules of this package that are a `Suite`, in the order of the report.
-SUITES: tuple[str, ...] = ("upsert", "extraction", "history", "pipeline_run")
+SUITES: tuple[str, ...] = ("upsert", "extraction", "history", "pipeline_run", "upsert_grid")
 _MARKS = {True: "[green]met[/]", False: "[red]missed[/]", None: "[yellow]not measured[/]"}
 
 
