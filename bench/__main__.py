@@ -1,4 +1,4 @@
-"""`make bench`: measure, show the verdicts, and write docs/benchmarks.md."""
+"""`make bench`: measure, show the verdicts, and write docs/benchmarks.md and docs/scaling.md."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from bench.machine import Machine
 from bench.report import markdown
 from bench.results import Record
 from bench.run import run
+from bench.scaling_report import scaling
 from bench.suite import Suite, Verdict
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -51,7 +52,8 @@ def main(arguments: list[str] | None = None) -> int:
     if not options.quick:
         every = {name: cast("Suite", importlib.import_module(f"bench.{name}")) for name in SUITES}
         (PROJECT / "docs" / "benchmarks.md").write_text(markdown(record, every, plots=plots), encoding="utf-8")
-        console.print("written: docs/benchmarks.md")
+        (PROJECT / "docs" / "scaling.md").write_text(scaling(record), encoding="utf-8")
+        console.print("written: docs/benchmarks.md, docs/scaling.md")
     return 0 if well else 1
 
 
