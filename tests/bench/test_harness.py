@@ -40,6 +40,13 @@ def test_too_much_memory_is_an_outcome(tmp_path: Path) -> None:
     assert measured("hang", tmp_path, most_seconds=0.2).outcome == "too long"
 
 
+def test_who_is_stopped_says_how_far_it_came_and_what_it_prepared_does_not_count(tmp_path: Path) -> None:
+    sample = measured("hang", tmp_path, most_seconds=0.4)
+    assert sample.wall >= 0.4
+    assert 0 < sample.cpu < sample.wall + 0.5, "two seconds of CPU were used before the clock ran"
+    assert sample.peak_mb > 0
+
+
 def test_a_failure_tells_why(tmp_path: Path) -> None:
     sample = measured("fail", tmp_path)
     assert sample.outcome == "failed"
@@ -100,6 +107,10 @@ def test_a_subject_that_was_stopped_has_no_median_and_says_why() -> None:
     stopped = Results({"a": {"theirs": [Sample(outcome="too much memory")], "ours": [Sample(cpu=2.0)]}})
     assert stopped.ratio("a", "theirs", "ours", "cpu") is None
     assert stopped.outcome("a", "theirs") == "too much memory"
+    assert stopped.ratio_at_least("a", "theirs", "ours", "cpu") is None, "it had not begun"
+    later = Results({"a": {"theirs": [Sample(outcome="too long", cpu=9.0)], "ours": [Sample(cpu=2.0)]}})
+    assert later.ratio("a", "theirs", "ours", "cpu") is None
+    assert later.ratio_at_least("a", "theirs", "ours", "cpu") == 4.5
     assert verdict_table([Verdict.at_least("x", 8, None, "×")]).rows == [
         ("x", "at least 8×", "not measured", "not measured")
     ]
