@@ -41,6 +41,7 @@ class Sample(BaseModel):
     :param peak_mb: most memory that the process held at once (MB of resident set), since the clock was started.
     :param facts: what the subject says about its work: rows written, bytes, seconds of a part.
     :param problem: the end of what a failed subject printed.
+    :param load: processes that wanted a core when it began (load average of a minute); None if that is not known.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -51,6 +52,7 @@ class Sample(BaseModel):
     peak_mb: float = 0.0
     facts: dict[str, float | str] = {}
     problem: str = ""
+    load: float | None = None
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,13 @@ def measure(subject: Subject, *, most_mb: float, most_seconds: float, folder: Pa
     :param most_seconds: wall time on its clock at which it is stopped.
     :param folder: working directory; the process may write there.
     """
+    load = os.getloadavg()[0]
+    return _measured(subject, most_mb=most_mb, most_seconds=most_seconds, folder=folder).model_copy(
+        update={"load": load}
+    )
+
+
+def _measured(subject: Subject, *, most_mb: float, most_seconds: float, folder: Path) -> Sample:
     with tempfile.TemporaryDirectory() as scratch:
         answer, output, begun = (Path(scratch) / name for name in ("answer.json", "output.txt", "begun.json"))
         task = json.dumps(

@@ -95,6 +95,14 @@ def test_the_report_tells_what_was_missed_and_what_was_not_measured(tmp_path: Pa
     assert "0 of 1 targets were met." in text
 
 
+def test_the_report_tells_of_a_machine_that_was_busy(tmp_path: Path) -> None:
+    record = Record(machine=Machine.this(), quick=False)
+    record.samples("one", "only", "ours").append(Sample(cpu=1.0, load=0.5))
+    assert "Other work" not in markdown(record, {}, plots=tmp_path)
+    record.samples("one", "only", "ours").append(Sample(cpu=1.0, load=record.machine.cores + 7))
+    assert "1 of 2 measurements began while more processes wanted a core" in markdown(record, {}, plots=tmp_path)
+
+
 @pytest.mark.parametrize(
     ("value", "reached", "kept"), [(8.0, True, True), (7.9, False, True), (8.1, True, False), (None, None, None)]
 )
