@@ -37,7 +37,9 @@ def main(arguments: list[str] | None = None) -> int:
     path = work / ("quick.json" if options.quick else "full.json")
     record = Record.load(path) if options.resume or options.report else None
     record = record or Record(machine=Machine.this(), quick=options.quick)
-    well = options.report or run(record, suites, path=path, folder=work / "data", console=console)
+    well = options.report or run(
+        record, suites, path=path, folder=work / "data", console=console, most_rounds=options.rounds
+    )
     plots = work / "plots" if options.quick else PROJECT / "docs" / "benchmarks"
     plots.mkdir(parents=True, exist_ok=True)
     _show(
@@ -71,6 +73,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help="small data, under 5 minutes, nothing is written to docs/")
     parser.add_argument("--only", action="append", choices=SUITES, help="this suite only; may be given several times")
     parser.add_argument("--resume", action="store_true", help="keep what was measured before, measure what lacks")
+    parser.add_argument(
+        "--rounds", type=int, help="at most so many of each case; --resume completes them"
+    )
     parser.add_argument("--report", action="store_true", help="measure nothing; write the report of the last run anew")
     parser.add_argument(
         "--folder",

@@ -74,6 +74,9 @@ def test_a_run_that_was_broken_off_is_taken_up_again(tmp_path: Path) -> None:
     suite, path, console = OneCase(tmp_path / "ran"), tmp_path / "record.json", Console(file=io.StringIO())
     record = Record(machine=Machine.this(), quick=False)
     record.samples("one", "only", "ours").append(Sample(cpu=1.0))
+    first = {"path": path, "folder": tmp_path / "data", "console": console}
+    assert run(record, {"one": suite}, **first, most_rounds=1)  # type: ignore[arg-type]
+    assert suite.path.read_text(encoding="utf-8") == "x", "one round, of which one was there"
     assert run(record, {"one": suite}, path=path, folder=tmp_path / "data", console=console)
     assert suite.path.read_text(encoding="utf-8") == "xxx", "two rounds of two subjects, of which one was there"
     again = Record.load(path)
