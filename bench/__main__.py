@@ -73,9 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help="small data, under 5 minutes, nothing is written to docs/")
     parser.add_argument("--only", action="append", choices=SUITES, help="this suite only; may be given several times")
     parser.add_argument("--resume", action="store_true", help="keep what was measured before, measure what lacks")
-    parser.add_argument(
-        "--rounds", type=int, help="at most so many of each case; --resume completes them"
-    )
+    parser.add_argument("--rounds", type=int, help="at most so many of each case; --resume completes them")
     parser.add_argument("--report", action="store_true", help="measure nothing; write the report of the last run anew")
     parser.add_argument(
         "--folder",
