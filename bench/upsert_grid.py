@@ -87,7 +87,7 @@ def sections(results: Results, *, plots: Path) -> list[Section]:
         "CPU seconds and peak memory (MB), one measurement each. Whoever takes more than "
         f"{_PATIENCE} s of wall time ({_MORE_PATIENCE} s at 5M wide rows) or {MOST_MB / 1000:.0f} GB is stopped, and "
         f"`>` is how far it came: pyiceberg's upsert in {stopped} of these cases. Five million wide rows are measured "
-        "without partitions and without the floor, to keep the suite short."
+        "without the floor, to keep the suite short."
     )
     header = ("case", "ours s", "pyiceberg s", "ratio", "ours MB", "pyiceberg MB", "ours : floor")
     return [
