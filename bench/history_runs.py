@@ -112,7 +112,7 @@ def _facts(costs: Costs) -> Facts:
 
 def _require_right(writer: Writer, dimension: Table, changed: list[int]) -> None:
     wanted = writer.versions_of(changed)
-    users = In("user_id", set(wanted["user_id"].to_pylist()))
+    users = In("user_id", set(wanted["user_id"].to_pylist()))  # type: ignore[call-arg, misc]
     order = [("user_id", "ascending"), ("effective_from", "ascending")]
     _require_equal(dimension.scan(row_filter=users).to_arrow().sort_by(order).select(wanted.schema.names), wanted)
 
