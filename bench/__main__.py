@@ -1,4 +1,4 @@
-"""`make bench`: measure, show the verdicts, and write docs/benchmarks.md."""
+"""`make bench`: measure, show the verdicts, and write docs/benchmarks.md and docs/scaling.md."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from bench.machine import Machine
 from bench.report import markdown
 from bench.results import Record
 from bench.run import run
+from bench.scaling_report import scaling
 from bench.suite import Suite, Verdict
 
 PROJECT = Path(__file__).resolve().parent.parent
 #: Modules of this package that are a `Suite`, in the order of the report.
-SUITES: tuple[str, ...] = ("upsert", "extraction", "history", "pipeline_run", "page")
+SUITES: tuple[str, ...] = ("upsert", "extraction", "history", "pipeline_run", "page", "upsert_grid")
 _MARKS = {True: "[green]met[/]", False: "[red]missed[/]", None: "[yellow]not measured[/]"}
 
 
@@ -36,7 +37,9 @@ def main(arguments: list[str] | None = None) -> int:
     path = work / ("quick.json" if options.quick else "full.json")
     record = Record.load(path) if options.resume or options.report else None
     record = record or Record(machine=Machine.this(), quick=options.quick)
-    well = options.report or run(record, suites, path=path, folder=work / "data", console=console)
+    well = options.report or run(
+        record, suites, path=path, folder=work / "data", console=console, most_rounds=options.rounds
+    )
     plots = work / "plots" if options.quick else PROJECT / "docs" / "benchmarks"
     plots.mkdir(parents=True, exist_ok=True)
     _show(
@@ -51,7 +54,8 @@ def main(arguments: list[str] | None = None) -> int:
     if not options.quick:
         every = {name: cast("Suite", importlib.import_module(f"bench.{name}")) for name in SUITES}
         (PROJECT / "docs" / "benchmarks.md").write_text(markdown(record, every, plots=plots), encoding="utf-8")
-        console.print("written: docs/benchmarks.md")
+        (PROJECT / "docs" / "scaling.md").write_text(scaling(record), encoding="utf-8")
+        console.print("written: docs/benchmarks.md, docs/scaling.md")
     return 0 if well else 1
 
 
@@ -69,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help="small data, under 5 minutes, nothing is written to docs/")
     parser.add_argument("--only", action="append", choices=SUITES, help="this suite only; may be given several times")
     parser.add_argument("--resume", action="store_true", help="keep what was measured before, measure what lacks")
+    parser.add_argument("--rounds", type=int, help="at most so many of each case; --resume completes them")
     parser.add_argument("--report", action="store_true", help="measure nothing; write the report of the last run anew")
     parser.add_argument(
         "--folder",

@@ -6,15 +6,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bench.measure import Subject
-from bench.suite import Case, Results, Section, Table, Verdict
+from bench.plots import drawn
+from bench.suite import Case, Measure, Results, Section, Table, Verdict
 
 TITLE = "Extraction"
 
-_OURS, _BULK, _REST = "ours", "bulk2 records", "make_query"
-_SMALL, _LARGE, _HUGE = 100_000, 1_000_000, 5_000_000
+OURS, _BULK, _REST = "ours", "bulk2 records", "make_query"
+SIZES = _SMALL, _LARGE, _HUGE = 100_000, 1_000_000, 5_000_000
 _FEW = 1_000
 _JOBS = (0.0, 1.0)
 _PAGES = "slow pages"
+#: Read by REST, as so few are: `bench.scaling` takes the API calls from it.
+CALLS, CALLED = "a few users by REST", 5_000
 _ALONE = "ours, page after page"
 _MODULE = "bench.extraction_subjects"
 
@@ -25,22 +28,23 @@ def cases(*, quick: bool) -> Sequence[Case]:
     :param quick: 100,000 users only.
     """
     stored, rounds = (_SMALL, 1) if quick else (_HUGE, 3)
-    found = [Case(key=_rows(rows), subjects=_all(rows, stored), rounds=rounds) for rows in _sizes(quick=quick)]
+    found = [Case(key=rows_key(rows), subjects=_all(rows, stored), rounds=rounds) for rows in _sizes(quick=quick)]
     if not quick:
-        found.append(Case(key=_rows(_HUGE), subjects={_OURS: _subject("ours", _HUGE, stored)}, rounds=rounds))
+        found.append(Case(key=rows_key(_HUGE), subjects={OURS: _subject("ours", _HUGE, stored)}, rounds=rounds))
         slow = {"page_seconds": 1.0}
         pages = {
-            _OURS: _subject("ours", _LARGE, stored, **slow),
+            OURS: _subject("ours", _LARGE, stored, **slow),
             _ALONE: _subject("ours", _LARGE, stored, one_by_one=True, **slow),
             _BULK: _subject("bulk_records", _LARGE, stored, **slow),
         }
         found.append(Case(key=_PAGES, subjects=pages, rounds=1))
     for seconds in _JOBS:
         subjects = {
-            _OURS: _subject("ours", _FEW, stored, job_seconds=seconds),
+            OURS: _subject("ours", _FEW, stored, job_seconds=seconds),
             _BULK: _subject("bulk_records", _FEW, stored, job_seconds=seconds),
         }
         found.append(Case(key=_job(seconds), subjects=subjects, rounds=rounds))
+    found.append(Case(key=CALLS, subjects={OURS: _subject("ours", CALLED, stored, rest=True)}, rounds=1))
     return found
 
 
@@ -50,36 +54,36 @@ def sections(results: Results, *, plots: Path) -> Sequence[Section]:
     :param results: of this suite.
     :param plots: folder that plots are written to.
     """
-    sizes = [rows for rows in (_SMALL, _LARGE, _HUGE) if results.of(_rows(rows), _OURS)]
+    sizes = [rows for rows in (_SMALL, _LARGE, _HUGE) if results.of(rows_key(rows), OURS)]
     return [_streamed(results, sizes, plots), _waiting(results), *_side_by_side(results)]
 
 
 def _streamed(results: Results, sizes: Sequence[int], plots: Path) -> Section:
     verdicts = [
         Verdict.at_least(
-            f"CPU of {other} to ours, {size:,} users", 10, results.ratio(_rows(size), other, _OURS, "cpu"), "×"
+            f"CPU of {other} to ours, {size:,} users", 10, results.ratio(rows_key(size), other, OURS, "cpu"), "×"
         )
         for size in (_LARGE,)
         for other in (_BULK, _REST)
     ]
-    peaks = [results.median(_rows(size), _OURS, "peak_mb") for size in (_SMALL, _LARGE, _HUGE)]
+    peaks = [results.median(rows_key(size), OURS, "peak_mb") for size in (_SMALL, _LARGE, _HUGE)]
     for size, peak in zip((_SMALL, _LARGE, _HUGE), peaks, strict=True):
         verdicts.append(Verdict.at_most(f"peak RSS, {size:,} users", 250, peak, " MB"))
     growth = None if peaks[1] is None or peaks[2] is None else peaks[2] - peaks[1]
     verdicts.append(Verdict.at_most(f"peak RSS at {_HUGE:,} users beyond that at {_LARGE:,}", 20, growth, " MB"))
-    differing = [size for size in sizes if len(_digests(results, _rows(size))) > 1]
+    differing = [size for size in sizes if len(_digests(results, rows_key(size))) > 1]
     verdicts.append(Verdict.at_most("sizes at which the subjects did not leave equal rows", 0, len(differing), ""))
     rows = [
         [
             f"{size:,}",
             subject,
-            *(_spread(results, _rows(size), subject, measure) for measure in ("cpu", "wall", "peak_mb")),
-            _figure(results.fact(_rows(size), subject, "MB before")),
-            _figure(results.fact(_rows(size), subject, "API calls")),
+            *(_spread(results, rows_key(size), subject, measure) for measure in ("cpu", "wall", "peak_mb")),
+            _figure(results.fact(rows_key(size), subject, "MB before")),
+            _figure(results.fact(rows_key(size), subject, "API calls")),
         ]
         for size in sizes
-        for subject in (_OURS, _BULK, _REST)
-        if results.outcome(_rows(size), subject) != "not measured"
+        for subject in (OURS, _BULK, _REST)
+        if results.outcome(rows_key(size), subject) != "not measured"
     ]
     header = ("users", "subject", "CPU s", "wall s", "peak MB", "MB before the clock", "API calls")
     return Section(
@@ -102,14 +106,14 @@ def _streamed(results: Results, sizes: Sequence[int], plots: Path) -> Section:
 def _waiting(results: Results) -> Section:
     verdicts = [
         Verdict.at_most(
-            f"wall time, {_job(seconds)}: ours", seconds + 2, results.median(_job(seconds), _OURS, "wall"), " s"
+            f"wall time, {_job(seconds)}: ours", seconds + 2, results.median(_job(seconds), OURS, "wall"), " s"
         )
         for seconds in _JOBS
     ]
     rows = [
         [_job(seconds), subject, _spread(results, _job(seconds), subject, "wall")]
         for seconds in _JOBS
-        for subject in (_OURS, _BULK)
+        for subject in (OURS, _BULK)
     ]
     return Section(
         heading="Waiting for a job",
@@ -123,16 +127,16 @@ def _waiting(results: Results) -> Section:
 
 
 def _side_by_side(results: Results) -> list[Section]:
-    if not results.of(_PAGES, _OURS):
+    if not results.of(_PAGES, OURS):
         return []
-    faster = results.ratio(_PAGES, _ALONE, _OURS, "wall")
+    faster = results.ratio(_PAGES, _ALONE, OURS, "wall")
     rows = [
         [
             subject,
             *(_spread(results, _PAGES, subject, measure) for measure in ("wall", "cpu", "peak_mb")),
             _figure(results.fact(_PAGES, subject, "API calls")),
         ]
-        for subject in (_OURS, _ALONE, _BULK)
+        for subject in (OURS, _ALONE, _BULK)
     ]
     return [
         Section(
@@ -145,28 +149,22 @@ def _side_by_side(results: Results) -> list[Section]:
 
 
 def _plots(results: Results, sizes: Sequence[int], folder: Path) -> list[Path]:
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
-    for axis, measure, label in zip(axes, ("peak_mb", "cpu"), ("peak RSS (MB)", "CPU (s)"), strict=True):
-        for subject in (_OURS, _BULK, _REST):
-            points = [
-                (size, value)
-                for size in sizes
-                if (value := results.median(_rows(size), subject, "cpu" if measure == "cpu" else "peak_mb")) is not None
-            ]
-            if points:
-                axis.plot(*zip(*points, strict=True), marker="o", label=subject)
-        axis.set(xscale="log", yscale="log", xlabel="users", ylabel=label)
-        axis.grid(visible=True, which="both", alpha=0.3)
-        axis.legend()
-    axes[0].axhline(250, color="grey", linestyle=":")
     path = folder / "extraction.svg"
-    figure.savefig(path)
-    pyplot.close(figure)
+    plotted: dict[Measure, str] = {"peak_mb": "peak RSS (MB)", "cpu": "CPU (s)"}
+    with drawn(path, columns=2) as (_, axes):
+        for axis, (measure, label) in zip(axes, plotted.items(), strict=True):
+            for subject in (OURS, _BULK, _REST):
+                points = [
+                    (size, value)
+                    for size in sizes
+                    if (value := results.median(rows_key(size), subject, measure)) is not None
+                ]
+                if points:
+                    axis.plot(*zip(*points, strict=True), marker="o", label=subject)
+            axis.set(xscale="log", yscale="log", xlabel="users", ylabel=label)
+            axis.grid(visible=True, which="both", alpha=0.3)
+            axis.legend(frameon=False)
+        axes[0].axhline(250, color="grey", linestyle=":")
     return [path]
 
 
@@ -176,7 +174,7 @@ def _sizes(*, quick: bool) -> tuple[int, ...]:
 
 def _all(rows: int, stored: int) -> Mapping[str, Subject]:
     return {
-        _OURS: _subject("ours", rows, stored),
+        OURS: _subject("ours", rows, stored),
         _BULK: _subject("bulk_records", rows, stored),
         _REST: _subject("make_query", rows, stored),
     }
@@ -186,7 +184,11 @@ def _subject(name: str, rows: int, stored: int, **more: object) -> Subject:
     return Subject(f"{_MODULE}:{name}", {"rows": rows, "stored": stored, **more})
 
 
-def _rows(rows: int) -> str:
+def rows_key(rows: int) -> str:
+    """Of the case that reads so many.
+
+    :param rows: how many.
+    """
     return f"{rows:,} users"
 
 

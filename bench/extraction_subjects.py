@@ -38,18 +38,18 @@ def ours(
     *,
     rows: int,
     stored: int,
-    batch_size: int | None = None,
     one_by_one: bool = False,
+    rest: bool = False,
     job_seconds: float = 0,
     page_seconds: float = 0,
 ) -> Facts:
-    """This project's extraction by Bulk API 2.0, planned before the clock.
+    """This project's extraction, planned before the clock.
 
     :param clock: counts the extraction.
     :param rows: users to read.
     :param stored: users that the org has.
-    :param batch_size: of the object file; default: its own.
     :param one_by_one: fetch the pages by their locators, whatever the size of the result.
+    :param rest: by REST rather than by Bulk API 2.0.
     :param job_seconds: how long the Bulk job takes beyond its work.
     :param page_seconds: how long the org thinks before it sends a page.
     """
@@ -63,18 +63,24 @@ def ours(
     from include.salesforce.read_plan import make_read_plan
     from include.staging.manifest import Window
 
-    changed: dict[str, Any] = {"bulk_from_rows": 0} | ({"batch_size": batch_size} if batch_size else {})
-    user = read_object_files()["user"].model_copy(update=changed)
+    user = read_object_files()["user"].model_copy(update={"bulk_from_rows": 1_000_000_000 if rest else 0})
     window = Window(start=BEGIN, end=end_of(rows), kind="manual", full_refresh=False, reason="a benchmark")
     if one_by_one:
         bulk.PARALLEL_FROM = rows
     with _org(stored, job_seconds=job_seconds, page_seconds=page_seconds) as org:
         client = SalesforceClient(lambda: Salesforce(session=http_session(), **org.connection()["extra"]))
         plan = make_read_plan(client=client, object_file=user, run_id="bench", window=window)
-        before = peak_mb()
+        planned, before = client.api_calls, peak_mb()
         with clock.running():
             manifest = extract(client=client, plan=plan, object_file=user, staging_folder=str(_FOLDER.absolute()))
-    return {**_result(manifest.files), "API calls": manifest.stats.api_calls, "MB before": round(before)}
+    return {
+        **_result(manifest.files),
+        "API calls": manifest.stats.api_calls,
+        "MB before": round(before),
+        "API calls of the plan": planned,
+        "bytes received": manifest.stats.bytes_received,
+        "bytes staged": manifest.stats.bytes_staged,
+    }
 
 
 def bulk_records(clock: Clock, *, rows: int, stored: int, job_seconds: float = 0, page_seconds: float = 0) -> Facts:

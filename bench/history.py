@@ -7,16 +7,17 @@ from pathlib import Path
 
 from bench.history_layouts import CODECS, LAYOUTS, QUERIES
 from bench.measure import Subject
+from bench.plots import drawn
 from bench.suite import Case, Results, Section, Table, Verdict
 
 TITLE = "History"
 
-_OURS, _STOCK = "this project", "dbt snapshot"
+OURS, _STOCK = "this project", "dbt snapshot"
 _DIMENSION = "dim_sf_user_scd"
 _MODELS = ("stg_sf_user_changes", "int_sf_user_changes", "int_sf_user_versions", _DIMENSION)
 _MOST = 3.0
 _SIZES, _QUICK_SIZES = (100_000, 1_000_000, 10_000_000), (5_000, 50_000)
-_TRINO_SIZES = (100_000, 1_000_000)
+TRINO_SIZES = (100_000, 1_000_000)
 _LAYOUT_VERSIONS = 1_000_000
 _CHANGES, _QUICK_CHANGES = 1_000, 200
 
@@ -34,7 +35,7 @@ def cases(*, quick: bool) -> Sequence[Case]:
                 name: Subject(
                     f"bench.history_runs:{function}", {"versions": versions, "changes": changes, "recent": recent}
                 )
-                for name, function in ((_OURS, "on_duckdb"), (_STOCK, "by_snapshot"))
+                for name, function in ((OURS, "on_duckdb"), (_STOCK, "by_snapshot"))
             },
             rounds=1 if quick else 3,
             most_seconds=1_800,
@@ -44,33 +45,33 @@ def cases(*, quick: bool) -> Sequence[Case]:
     ]
     if quick:
         return found
-    for versions in _TRINO_SIZES:
+    for versions in TRINO_SIZES:
         options = {"versions": versions, "changes": changes}
-        subjects = {_OURS: Subject("bench.history_runs:on_trino", options)}
+        subjects = {OURS: Subject("bench.history_runs:on_trino", options)}
         found.append(Case(key=f"trino {versions}", subjects=subjects, rounds=1, most_seconds=1_800))
     options = {"versions": _LAYOUT_VERSIONS, "changes": changes, "rounds": 3}
-    subjects = {_OURS: Subject("bench.history_layouts:layouts", options)}
+    subjects = {OURS: Subject("bench.history_layouts:layouts", options)}
     return [*found, Case(key="layouts", subjects=subjects, rounds=1, most_seconds=3_600)]
 
 
-def sections(results: Results, *, plots: Path) -> Sequence[Section]:  # noqa: ARG001 - the tables say it
+def sections(results: Results, *, plots: Path) -> Sequence[Section]:
     """Growth on DuckDB and Trino, dbt's snapshot beside it, and the layouts.
 
     :param results: of this suite.
-    :param plots: not used: the tables say it.
+    :param plots: where the plot goes.
     """
-    return [_growth(results), _against_snapshot(results), _on_trino(results), _layouts(results)]
+    return [_growth(results, plots), _against_snapshot(results), _on_trino(results), _layouts(results)]
 
 
-def _growth(results: Results) -> Section:
-    sizes = [size for size in (*_QUICK_SIZES, *_SIZES) if results.of(_key(size, False), _OURS)] or list(_SIZES)
+def _growth(results: Results, plots: Path) -> Section:
+    sizes = [size for size in (*_QUICK_SIZES, *_SIZES) if results.of(_key(size, False), OURS)] or list(_SIZES)
     verdicts, tables = [], []
     for recent in (False, True):
         nodes = _nodes(results, _key(sizes[-1], recent))
         if recent and not nodes:
             continue
         for what, unit in (("cpu", "CPU"), ("wall", "wall time")):
-            least, most = (results.fact(_key(size, recent), _OURS, f"{what} {_DIMENSION}") for size in ends(sizes))
+            least, most = (results.fact(_key(size, recent), OURS, f"{what} {_DIMENSION}") for size in ends(sizes))
             verdicts.append(
                 Verdict.at_most(
                     f"{_DIMENSION}, {unit}: {sizes[-1]:,} versions against {sizes[0]:,}, {_kind(recent)}",
@@ -80,8 +81,8 @@ def _growth(results: Results) -> Section:
                 )
             )
         header = [f"{_kind(recent)}: node", *(f"{size:,}: CPU s / wall s / MB read" for size in sizes)]
-        rows = [[node, *(_cost(results, _key(size, recent), _OURS, node) for size in sizes)] for node in nodes]
-        files = [_files(results, _key(size, recent), _OURS) for size in sizes]
+        rows = [[node, *(_cost(results, _key(size, recent), OURS, node) for size in sizes)] for node in nodes]
+        files = [_files(results, _key(size, recent), OURS) for size in sizes]
         tables.append(Table(header=header, rows=[*rows, ["files rewritten / added / delete files", *files]]))
     return Section(
         heading="A thousand changes on a history that grows: DuckDB",
@@ -93,7 +94,33 @@ def _growth(results: Results) -> Section:
         ),
         verdicts=verdicts,
         tables=tables,
+        plots=[_plot(results, sizes, plots / "history.svg")] if len(sizes) > 1 else [],
     )
+
+
+def _plot(results: Results, sizes: Sequence[int], path: Path) -> Path:
+    def lines(recent: bool) -> dict[str, list[float | None]]:
+        keys = [_key(size, recent) for size in sizes]
+        costs = [[results.fact(key, OURS, f"cpu {node}") for node in _MODELS] for key in keys]
+        return {
+            f"ours: {_DIMENSION}": [cost[-1] for cost in costs],
+            "ours: the four models": [sum(one or 0 for one in cost) if None not in cost else None for cost in costs],
+            _STOCK: [results.fact(key, _STOCK, "cpu sf_user_snapshot") for key in keys],
+        }
+
+    with drawn(path, columns=2) as (_, axes):
+        for axis, recent in zip(axes, (False, True), strict=True):
+            for name, values in lines(recent).items():
+                points = [(size, value) for size, value in zip(sizes, values, strict=True) if value is not None]
+                if points:
+                    axis.plot(*zip(*points, strict=True), marker="o", label=name)
+            axis.set(
+                xscale="log", yscale="log", xlabel="versions before", ylabel="CPU (s)",
+                title=f"a batch of {_kind(recent)} changes, DuckDB",
+            )  # fmt: skip
+            axis.grid(visible=True, alpha=0.3)
+        axes[0].legend(frameon=False)
+    return path
 
 
 def _against_snapshot(results: Results) -> Section:
@@ -102,11 +129,11 @@ def _against_snapshot(results: Results) -> Section:
         for size in (*_QUICK_SIZES, *_SIZES):
             key = _key(size, recent)
             stock = results.fact(key, _STOCK, "cpu sf_user_snapshot")
-            ours = [results.fact(key, _OURS, f"cpu {node}") for node in _MODELS]
+            ours = [results.fact(key, OURS, f"cpu {node}") for node in _MODELS]
             if stock is None or None in ours:
                 continue
             total = sum(one for one in ours if one is not None)
-            memory = (results.median(key, name, "peak_mb") or 0 for name in (_OURS, _STOCK))
+            memory = (results.median(key, name, "peak_mb") or 0 for name in (OURS, _STOCK))
             own, other = memory
             rows.append(
                 [f"{size:,} {_kind(recent)}", f"{total:.2f}", f"{stock:.2f}", f"{stock / total:.1f}×",
@@ -129,10 +156,10 @@ def _against_snapshot(results: Results) -> Section:
 
 def _on_trino(results: Results) -> Section:
     verdicts, rows = [], []
-    least, most = ends(_TRINO_SIZES)
+    least, most = ends(TRINO_SIZES)
     for kind in ("scattered", "recent"):
         for what, name in (("scanned", "bytes scanned"), ("cpu", "CPU"), ("wall", "wall time")):
-            one, other = (results.fact(f"trino {size}", _OURS, f"{kind} {what} {_DIMENSION}") for size in (least, most))
+            one, other = (results.fact(f"trino {size}", OURS, f"{kind} {what} {_DIMENSION}") for size in (least, most))
             verdicts.append(
                 Verdict.at_most(
                     f"Trino, {_DIMENSION}, {name}: {most:,} versions against {least:,}, {kind}",
@@ -142,15 +169,15 @@ def _on_trino(results: Results) -> Section:
                 )
             )
         for what in ("files_rewritten", "files_added", "delete_files_added"):
-            one, other = (results.fact(f"trino {size}", _OURS, f"{kind} {what}") for size in (least, most))
+            one, other = (results.fact(f"trino {size}", OURS, f"{kind} {what}") for size in (least, most))
             ratio = None if one is None or other is None else (other / one if one else other)
             words = what.replace("_", " ")
             verdicts.append(
                 Verdict.at_most(f"Trino, {words}: {most:,} versions against {least:,}, {kind}", _MOST, ratio, "×")
             )
         for node in (*_MODELS, "scd_integrity", "unique_version_of_user", "all"):
-            rows.append([f"{kind}: {node}", *(_trino_cost(results, size, kind, node) for size in _TRINO_SIZES)])
-    header = ["node", *(f"{size:,}: CPU s / wall s / MB scanned" for size in _TRINO_SIZES)]
+            rows.append([f"{kind}: {node}", *(_trino_cost(results, size, kind, node) for size in TRINO_SIZES)])
+    header = ["node", *(f"{size:,}: CPU s / wall s / MB scanned" for size in TRINO_SIZES)]
     return Section(
         heading="A thousand changes on a history that grows: Trino",
         text=(
@@ -164,7 +191,7 @@ def _on_trino(results: Results) -> Section:
 
 def _layouts(results: Results) -> Section:
     def fact(*parts: str) -> float | None:
-        return results.fact("layouts", _OURS, "|".join(parts))
+        return results.fact("layouts", OURS, "|".join(parts))
 
     def told(*parts: str) -> str:
         scanned, cpu, wall = (fact(*parts, what) for what in ("scanned", "cpu", "wall"))
@@ -214,7 +241,7 @@ def _kind(recent: bool) -> str:
 
 
 def _nodes(results: Results, case: str) -> list[str]:
-    samples = results.of(case, _OURS)
+    samples = results.of(case, OURS)
     return [name.removeprefix("cpu ") for name in samples[0].facts if name.startswith("cpu ")] if samples else []
 
 
@@ -225,7 +252,7 @@ def _cost(results: Results, case: str, subject: str, node: str) -> str:
 
 def _trino_cost(results: Results, size: int, kind: str, node: str) -> str:
     cpu, wall, scanned = (
-        results.fact(f"trino {size}", _OURS, f"{kind} {what} {node}") for what in ("cpu", "wall", "scanned")
+        results.fact(f"trino {size}", OURS, f"{kind} {what} {node}") for what in ("cpu", "wall", "scanned")
     )
     return "" if cpu is None else f"{cpu:.2f} / {wall or 0:.2f} / {(scanned or 0) / 1e6:,.1f}"
 

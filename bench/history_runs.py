@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from pyiceberg.expressions import In
 from pyiceberg.table import Table
 
 from bench.history_data import History, Writer
@@ -111,9 +112,9 @@ def _facts(costs: Costs) -> Facts:
 
 def _require_right(writer: Writer, dimension: Table, changed: list[int]) -> None:
     wanted = writer.versions_of(changed)
-    found = _of_users(dimension.scan().to_arrow(), wanted)
+    users = In("user_id", set(wanted["user_id"].to_pylist()))  # type: ignore[call-arg, misc]
     order = [("user_id", "ascending"), ("effective_from", "ascending")]
-    _require_equal(found.sort_by(order).select(wanted.schema.names), wanted)
+    _require_equal(dimension.scan(row_filter=users).to_arrow().sort_by(order).select(wanted.schema.names), wanted)
 
 
 def _of_users(rows: pa.Table, users: pa.Table) -> pa.Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -15,6 +16,9 @@ Written by `make bench`; `make bench QUICK=1` shows a small version of the same 
 median of its rounds; each measurement is a process of its own, and the subjects take turns. CPU is user and system
 time, children included. Memory is the peak of the resident set. What fell short is listed like the rest.
 """
+
+#: Share of the measurements that may begin on a busy machine without a word.
+_CALM = 0.1
 
 
 def verdict_table(verdicts: Sequence[Verdict]) -> Table:
@@ -36,7 +40,7 @@ def markdown(record: Record, suites: Mapping[str, Suite], *, plots: Path) -> str
     :param suites: name → suite; one without a result is left out.
     :param plots: folder that plots are written to; the report lies beside it.
     """
-    parts = [_HEAD, _machine(record.machine)]
+    parts = [_HEAD, _machine(record.machine), *_beside(record)]
     found = [
         (suite.TITLE, suite.sections(record.of(name), plots=plots))
         for name, suite in suites.items()
@@ -57,6 +61,28 @@ def _machine(machine: Machine) -> str:
         f"Machine: {machine.processor}, {machine.cores} cores, {machine.memory_gb} GB, {machine.system}, "
         f"Python {machine.python}.\nVersions: {versions}.\n"
     )
+
+
+def _beside(record: Record) -> list[str]:
+    """What else was going on."""
+    loads = [
+        one.load
+        for suite in record.suites.values()
+        for case in suite.values()
+        for samples in case.values()
+        for one in samples
+        if one.load is not None
+    ]
+    cores = record.machine.cores
+    busy = sum(load > cores for load in loads)
+    if busy <= len(loads) * _CALM:
+        return []
+    return [
+        f"**Other work went on beside it**: {busy} of {len(loads)} measurements began while more processes wanted a "
+        f"core than there are (load average, median {statistics.median(loads):.1f} on {cores} cores). Wall times are "
+        "longer for it, several times in places, ours and the others' alike. CPU grows by some tenths, so ratios of "
+        "CPU and peaks of memory stand.\n"
+    ]
 
 
 def _section(section: Section, plots: Path) -> str:

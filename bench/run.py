@@ -16,7 +16,15 @@ from bench.suite import Case, Suite
 _FACTS_SHOWN = 6
 
 
-def run(record: Record, suites: Mapping[str, Suite], *, path: Path, folder: Path, console: Console) -> bool:
+def run(
+    record: Record,
+    suites: Mapping[str, Suite],
+    *,
+    path: Path,
+    folder: Path,
+    console: Console,
+    most_rounds: int | None = None,
+) -> bool:
     """Measure what the record lacks.
 
     :param record: it grows, and is written down after every measurement.
@@ -24,6 +32,7 @@ def run(record: Record, suites: Mapping[str, Suite], *, path: Path, folder: Path
     :param path: where the record is.
     :param folder: where subjects may write.
     :param console: told of each measurement.
+    :param most_rounds: of each case, for a first look; default: as many as the case asks for.
     :return: whether none failed; one that took too much memory or time has not failed.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -32,13 +41,16 @@ def run(record: Record, suites: Mapping[str, Suite], *, path: Path, folder: Path
         cases = suite.cases(quick=record.quick)
         for number, case in enumerate(cases, start=1):
             console.print(f"[bold]{name}[/] {number}/{len(cases)} {escape(case.key)}")
-            well &= _measured(record, name, case, path=path, folder=folder, console=console)
+            rounds = min(case.rounds, most_rounds or case.rounds)
+            well &= _measured(record, name, case, rounds, path=path, folder=folder, console=console)
     return well
 
 
-def _measured(record: Record, suite: str, case: Case, *, path: Path, folder: Path, console: Console) -> bool:
+def _measured(
+    record: Record, suite: str, case: Case, rounds: int, *, path: Path, folder: Path, console: Console
+) -> bool:
     well = True
-    for round_number in range(case.rounds):
+    for round_number in range(rounds):
         # Every second round the other way round, so that neither always finds the machine warmed up by the other.
         order = list(case.subjects.items())
         for name, subject in order if round_number % 2 == 0 else reversed(order):

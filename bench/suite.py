@@ -66,6 +66,17 @@ class Results:
         values = [getattr(one, measure) for one in self.of(case, subject)]
         return statistics.median(values) if values else None
 
+    def reached(self, case: str, subject: str, measure: Measure) -> float | None:
+        """The median of a measure, of those that were stopped as well: so much it is at least.
+
+        :param case: its key.
+        :param subject: its name.
+        :param measure: which.
+        """
+        samples = self.samples.get(case, {}).get(subject, ())
+        values = [getattr(one, measure) for one in samples if one.outcome != "failed"]
+        return statistics.median(values) if values else None
+
     def fact(self, case: str, subject: str, name: str) -> float | None:
         """The median of a number that the subject told.
 
@@ -96,6 +107,17 @@ class Results:
         """
         above, below = self.median(case, alternative, measure), self.median(case, ours, measure)
         return above / below if above is not None and below else None
+
+    def ratio_at_least(self, case: str, alternative: str, ours: str, measure: Measure) -> float | None:
+        """Likewise, but an alternative that was stopped counts with what it had taken by then.
+
+        :param case: its key.
+        :param alternative: name of the subject above the line.
+        :param ours: name of the subject below it, which must have ended by itself.
+        :param measure: which.
+        """
+        above, below = self.reached(case, alternative, measure), self.median(case, ours, measure)
+        return above / below if above and below else None
 
 
 @dataclass(frozen=True, kw_only=True)

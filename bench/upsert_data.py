@@ -8,10 +8,9 @@ must be in the table afterwards is worked out by DuckDB from the same files.
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -21,7 +20,11 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict
+
+from bench.upsert_content import Content, contents_of
+
+Where = Literal["clustered", "scattered"]
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 #: When the run is that brings the changes.
@@ -31,11 +34,6 @@ ORG = "00D000000000001AAA"
 BUCKETS = 8
 #: Columns of the wide object, those that the run adds included.
 WIDE = 68
-#: Share of the changes that are new records.
-NEW_SHARE = 0.1
-#: Of the table, where the newest records are.
-NEWEST = 0.05
-_PIECE = 100_000
 _MOMENT = pa.timestamp("us", tz="UTC")
 _DIVISIONS = ["North", "South", "East", "West", "Central"]
 _PHASES = ["Phase1", "Phase2", "Phase3", "Complete"]
@@ -70,12 +68,27 @@ class ChangesShape:
     """
 
     count: int
-    where: Literal["clustered", "scattered"]
+    where: Where
 
     @property
     def name(self) -> str:
         """Of its file."""
         return f"{self.count}-{self.where}"
+
+
+class Made(BaseModel):
+    """A table as it was made.
+
+    :param metadata: where its metadata is.
+    :param files: all its files, relative to its folder.
+    :param contents: data file → what it holds.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    metadata: str
+    files: tuple[str, ...]
+    contents: dict[str, Content]
 
 
 @dataclass(frozen=True)
@@ -97,26 +110,34 @@ class Prepared:
         return self.folder / "changes" / f"{self.changes.name}.parquet"
 
     @cached_property
-    def facts(self) -> dict[str, str]:
-        """Where the table's metadata is, and the like."""
-        found: dict[str, str] = json.loads((self.folder / "complete.json").read_text(encoding="utf-8"))
-        return found
+    def made(self) -> Made:
+        """What is known of the table as it was made."""
+        return Made.model_validate_json((self.folder / "complete.json").read_text(encoding="utf-8"))
 
     @cached_property
-    def expected(self) -> list[str]:
-        """`content_of` the table after the changes."""
-        found: list[str] = json.loads(self.changes_file.with_suffix(".json").read_text(encoding="utf-8"))
-        return found
+    def expected(self) -> Content:
+        """What the table holds after the changes."""
+        return Content.model_validate_json(self.changes_file.with_suffix(".json").read_text(encoding="utf-8"))
+
+    def content(self, files: Sequence[str]) -> Content:
+        """What some of the table's files hold: worked out for the new ones, known of those that it was made of.
+
+        :param files: their paths.
+        """
+        known = {str(self.folder / name): content for name, content in self.made.contents.items()}
+        new = [path for path in files if path not in known]
+        parts = [*(known[path] for path in files if path in known), *contents_of(new).values()]
+        return sum(parts, Content())
 
     def clean(self) -> None:
         """Remove what a measurement before this one has written."""
-        kept = set(self.facts["files"].splitlines())
+        kept = set(self.made.files)
         for path in (self.folder / "table").rglob("*"):
             if path.is_file() and str(path.relative_to(self.folder)) not in kept:
                 path.unlink()
 
 
-def prepared(rows: int, wide: bool, bucketed: bool, count: int, where: Literal["clustered", "scattered"]) -> Prepared:
+def prepared(rows: int, wide: bool, bucketed: bool, count: int, where: Where) -> Prepared:
     """A table and changes, made if they are not there yet; the table is as it was made.
 
     :param rows: of the table.
@@ -126,36 +147,21 @@ def prepared(rows: int, wide: bool, bucketed: bool, count: int, where: Literal["
     :param where: see `ChangesShape`.
     """
     shape = TableShape(rows, wide, bucketed)
-    found = Prepared(Path.cwd() / "upsert" / shape.name, shape, ChangesShape(count, where))
+    found = Prepared(folder_of(shape), shape, ChangesShape(count, where))
     if not found.changes_file.with_suffix(".json").exists():
         # In another process, so that this one's memory is its own.
-        task = json.dumps({"folder": str(found.folder), "table": asdict(shape), "changes": asdict(found.changes)})
-        subprocess.run([sys.executable, "-m", "bench.upsert_data", task], check=True)
+        task = json.dumps({"table": asdict(shape), "changes": asdict(found.changes)})
+        subprocess.run([sys.executable, "-m", "bench.upsert_make", task], check=True)
     found.clean()
     return found
 
 
-def content_of(files: Sequence[str], changes: Path | None = None) -> list[str]:
-    """Number of rows and a digest that does not depend on their order, of all columns.
+def folder_of(shape: TableShape) -> Path:
+    """Where a table is, below the working directory.
 
-    :param files: Parquet files.
-    :param changes: Parquet file with rows that come in the place of those with their id.
+    :param shape: of the table.
     """
-    import duckdb
-
-    with duckdb.connect(config={"threads": 2, "memory_limit": "4GB"}) as engine:
-        engine.execute("set timezone = 'UTC'")
-        engine.read_parquet(list(files), union_by_name=True).create_view("base")
-        rows = "select * from base"
-        if changes is not None:
-            engine.read_parquet(str(changes)).create_view("changes")
-            rows = "select * from base anti join changes using (id) union all by name select * from changes"
-        names = sorted(row[0] for row in engine.execute("describe base").fetchall())
-        listed = ", ".join(f'"{name}"' for name in names)
-        found = engine.execute(
-            f"select count(*), count(distinct id), sum(hash({listed})::hugeint), bit_xor(hash({listed})) from ({rows})"
-        ).fetchone()
-        return [str(value) for value in found or ()]
+    return Path.cwd() / "upsert" / shape.name
 
 
 def object_columns(wide: bool) -> dict[str, str]:
@@ -251,54 +257,3 @@ def _values(name: str, count: int, chance: np.random.Generator) -> pa.Array:  # 
     if kind == "flag":
         return pa.array(chance.random(count) < 0.5)
     return pa.array(chance.integers(0, 1_000, count))
-
-
-def numbers_of_changes(rows: int, changes: ChangesShape) -> np.ndarray:
-    """Which records change, and which are new.
-
-    :param rows: of the table.
-    :param changes: their shape.
-    """
-    new = int(changes.count * NEW_SHARE)
-    updated = changes.count - new
-    newest = max(int(rows * NEWEST), updated)
-    chosen = np.random.default_rng([rows, changes.count]).choice(
-        newest if changes.where == "clustered" else rows, updated, replace=False
-    )
-    if changes.where == "clustered":
-        chosen += rows - newest
-    return np.concatenate([np.sort(chosen), np.arange(rows, rows + new)])
-
-
-def pieces(shape: TableShape) -> Iterator[pa.Table]:
-    """The rows of a table, a piece at a time.
-
-    :param shape: its shape.
-    """
-    for start in range(0, shape.rows, _PIECE):
-        yield rows_of(np.arange(start, min(start + _PIECE, shape.rows)), shape.wide, changed=False)
-
-
-def _make(found: Prepared) -> None:
-    if not (found.folder / "complete.json").exists():
-        from bench.upsert_tables import make_table
-
-        shutil.rmtree(found.folder, ignore_errors=True)
-        found.folder.mkdir(parents=True)
-        facts = make_table(found.folder, found.table)
-        kept = [str(path.relative_to(found.folder)) for path in (found.folder / "table").rglob("*") if path.is_file()]
-        (found.folder / "complete.json").write_text(json.dumps({**facts, "files": "\n".join(kept)}), encoding="utf-8")
-    found.clean()
-    found.changes_file.parent.mkdir(exist_ok=True)
-    numbers = numbers_of_changes(found.table.rows, found.changes)
-    draft = found.changes_file.with_suffix(".draft")
-    pq.write_table(rows_of(numbers, found.table.wide, changed=True), draft)
-    draft.rename(found.changes_file)
-    files = [str(found.folder / name) for name in found.facts["files"].splitlines() if name.endswith(".parquet")]
-    expected = found.changes_file.with_suffix(".json")
-    expected.write_text(json.dumps(content_of(files, found.changes_file)), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    _task = json.loads(sys.argv[1])
-    _make(Prepared(Path(_task["folder"]), TableShape(**_task["table"]), ChangesShape(**_task["changes"])))

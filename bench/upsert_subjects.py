@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from bench.measure import Clock
-from bench.upsert_data import CHANGED, ORG, THIS_RUN, Prepared, content_of, object_columns, prepared
+from bench.upsert_data import CHANGED, ORG, THIS_RUN, Prepared, object_columns, prepared
 
 Facts = dict[str, float | str]
 
@@ -22,13 +22,14 @@ class WrongContent(AssertionError):
     """A table does not hold what DuckDB worked out that it must hold."""
 
 
-def prepare(clock: Clock, **options: Any) -> None:  # noqa: ARG001 - every subject gets one
-    """Make the table and the changes; nothing is measured.
+def prepare(clock: Clock, *, shapes: Sequence[Mapping[str, Any]]) -> None:  # noqa: ARG001 - every subject gets one
+    """Make tables and changes; nothing is measured.
 
     :param clock: does not run.
-    :param options: of `prepared`.
+    :param shapes: each the options of `prepared`.
     """
-    prepared(**options)
+    for options in shapes:
+        prepared(**options)
 
 
 def merge(clock: Clock, **options: Any) -> Facts:
@@ -53,7 +54,7 @@ def merge(clock: Clock, **options: Any) -> Facts:
             wins = _wins(rows, placement)
             if not wins.all():
                 rows = rows.filter(pa.array(wins))
-                placement = placement.only(wins)
+            placement = placement.only(wins)
             merge_rows(table, rows, placement, properties={WATERMARK: written(CHANGED)}, unmoved=STATE_PROPERTIES)
         return _checked(found, table)
 
@@ -147,7 +148,7 @@ def _flags(values: pa.ChunkedArray) -> np.ndarray:
 
 
 def _changes(found: Prepared, schema: pa.Schema) -> pa.Table:
-    rows = pq.read_table(found.changes_file, columns=schema.names).cast(schema)
+    rows = pq.read_table(found.changes_file, columns=schema.names, use_threads=False).cast(schema)
     pa.default_memory_pool().release_unused()
     return rows
 
@@ -155,10 +156,9 @@ def _changes(found: Prepared, schema: pa.Schema) -> pa.Table:
 def _checked(found: Prepared, table: Any, *, hashes: bool = True) -> Facts:
     """Compare what the table holds with what DuckDB has worked out."""
     files = [task.file.file_path.removeprefix("file://") for task in table.scan().plan_files()]
-    content = content_of(files)
-    wanted = found.expected if hashes else found.expected[:2]
-    if content[: len(wanted)] != wanted:
-        raise WrongContent(f"the table holds {content}, and should hold {found.expected}")
+    content, expected = found.content(files), found.expected
+    if content != expected and (hashes or (content.rows, content.ids) != (expected.rows, expected.ids)):
+        raise WrongContent(f"the table holds {content}, and should hold {expected}")
     return {"snapshots": len(table.snapshots()) - 1, "files": len(files)}
 
 

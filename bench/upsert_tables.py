@@ -13,7 +13,8 @@ from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.table import Table
 from pyiceberg.transforms import BucketTransform
 
-from bench.upsert_data import BUCKETS, ORG, START, Prepared, TableShape, object_columns, pieces
+from bench.upsert_data import BUCKETS, ORG, START, Prepared, TableShape, object_columns
+from bench.upsert_make import pieces
 from include.config.environment import Environment, current_environment
 from include.config.object_file import ObjectFile, read_object_files
 from include.lake.data_files import FILE_BYTES, write_files
@@ -69,12 +70,12 @@ def opened(found: Prepared) -> Iterator[tuple[SqlCatalog, Environment, Table]]:
         catalog = new_catalog(Path(scratch))
         catalog.create_namespace(environment.raw_namespace)
         try:
-            yield catalog, environment, catalog.register_table(tables.mirror, found.facts["metadata"])
+            yield catalog, environment, catalog.register_table(tables.mirror, found.made.metadata)
         finally:
             found.clean()
 
 
-def make_table(folder: Path, shape: TableShape) -> dict[str, str]:
+def make_table(folder: Path, shape: TableShape) -> str:
     """Make a table as a first load leaves it.
 
     :param folder: where to.
@@ -114,4 +115,4 @@ def make_table(folder: Path, shape: TableShape) -> dict[str, str]:
         if gathered:
             added += write_files(table, pa.concat_tables(gathered), file_bytes=divided * FILE_BYTES)
         commit_once(table, added=added, properties=_STATE)
-        return {"metadata": table.metadata_location}
+        return str(table.metadata_location)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import functools
 import gc
+import importlib
 import os
 import shutil
 import sys
@@ -134,12 +135,20 @@ def warm_up() -> None:
     if openlineage.is_disabled():
         # As if the package were not installed, which Cosmos puts up with.
         DbtLocalBaseOperator._get_dbt_local_artifact_processor = staticmethod(lambda: None)
+    importlib.import_module("dbt.cli.main")
+    importlib.import_module("dbt.adapters.duckdb")
+    _keep_what_is_there()
+
+
+def _keep_what_is_there() -> None:
+    """What there is by now stays to the end, and need not be looked through after each dbt call."""
     gc.collect()
     gc.freeze()
 
 
 def _run_one(dag: DAG, run: Run, *, refresh: bool, lines: TaskLines) -> str:
     began = time.monotonic()
+    _keep_what_is_there()
     dag_run: Any = dag.test(logical_date=run.end, run_after=run.end, run_conf={"full_refresh": refresh})
     if str(getattr(dag_run.state, "value", dag_run.state)) != "success":
         told = "\n".join(f"  {task}: {error}" for task, error in lines.failures) or "  no task said why"

@@ -73,12 +73,12 @@ def merge(
     try:
         for number, file in target_of.files.items():
             here = target_of.numbers == number
-            updates = rows.filter(pa.array(here & placement.known))
-            inserts = rows.filter(pa.array(here & ~placement.known))
+            updates = _chosen(rows, here & placement.known)
+            inserts = _chosen(rows, here & ~placement.known)
             pieces = _rewritten(table, file, updates, inserts)
             for part in _parts(pieces, file.rows + inserts.num_rows, file_bytes):
                 added.extend(writer.write(part, like=file.task.file))
-        added.extend(write_files(table, rows.filter(pa.array(target_of.numbers < 0)), file_bytes=file_bytes))
+        added.extend(write_files(table, _chosen(rows, target_of.numbers < 0), file_bytes=file_bytes))
     except BaseException:
         discard(table, added)
         raise
@@ -120,6 +120,14 @@ def _targets(table: Table, rows: pa.Table, placement: Placement, file_bytes: int
                 files[number] = tail
                 numbers[numbers < 0] = number
     return _Targets(numbers=numbers, files=files)
+
+
+def _chosen(rows: pa.Table, flags: npt.NDArray[np.bool_]) -> pa.Table:
+    """Rows with a flag; those that follow each other are not copied."""
+    places = np.flatnonzero(flags)
+    if not len(places) or places[-1] - places[0] + 1 == len(places):
+        return rows.slice(places[0] if len(places) else 0, len(places))
+    return rows.filter(pa.array(flags))
 
 
 def _tail(table: Table, rows: pa.Table, file_bytes: int) -> KeyedFile | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from bench.measure import Clock
@@ -34,9 +33,11 @@ def fail(clock: Clock) -> None:
 
 
 def hang(clock: Clock) -> None:
-    """Never end."""
-    while True:
-        time.sleep(1)
+    """Use CPU for a while before the clock runs, then never end."""
+    exec(SPIN.format(seconds=2))  # noqa: S102
+    with clock.running():
+        while True:
+            sum(range(1000))
 
 
 def count(clock: Clock, *, path: str) -> None:

@@ -40,6 +40,13 @@ def test_too_much_memory_is_an_outcome(tmp_path: Path) -> None:
     assert measured("hang", tmp_path, most_seconds=0.2).outcome == "too long"
 
 
+def test_who_is_stopped_says_how_far_it_came_and_what_it_prepared_does_not_count(tmp_path: Path) -> None:
+    sample = measured("hang", tmp_path, most_seconds=0.4)
+    assert sample.wall >= 0.4
+    assert 0 < sample.cpu < sample.wall + 0.5, "two seconds of CPU were used before the clock ran"
+    assert sample.peak_mb > 0
+
+
 def test_a_failure_tells_why(tmp_path: Path) -> None:
     sample = measured("fail", tmp_path)
     assert sample.outcome == "failed"
@@ -67,6 +74,9 @@ def test_a_run_that_was_broken_off_is_taken_up_again(tmp_path: Path) -> None:
     suite, path, console = OneCase(tmp_path / "ran"), tmp_path / "record.json", Console(file=io.StringIO())
     record = Record(machine=Machine.this(), quick=False)
     record.samples("one", "only", "ours").append(Sample(cpu=1.0))
+    first = {"path": path, "folder": tmp_path / "data", "console": console}
+    assert run(record, {"one": suite}, **first, most_rounds=1)  # type: ignore[arg-type]
+    assert suite.path.read_text(encoding="utf-8") == "x", "one round, of which one was there"
     assert run(record, {"one": suite}, path=path, folder=tmp_path / "data", console=console)
     assert suite.path.read_text(encoding="utf-8") == "xxx", "two rounds of two subjects, of which one was there"
     again = Record.load(path)
@@ -88,6 +98,14 @@ def test_the_report_tells_what_was_missed_and_what_was_not_measured(tmp_path: Pa
     assert "0 of 1 targets were met." in text
 
 
+def test_the_report_tells_of_a_machine_that_was_busy(tmp_path: Path) -> None:
+    record = Record(machine=Machine.this(), quick=False)
+    record.samples("one", "only", "ours").append(Sample(cpu=1.0, load=0.5))
+    assert "Other work" not in markdown(record, {}, plots=tmp_path)
+    record.samples("one", "only", "ours").append(Sample(cpu=1.0, load=record.machine.cores + 7))
+    assert "1 of 2 measurements began while more processes wanted a core" in markdown(record, {}, plots=tmp_path)
+
+
 @pytest.mark.parametrize(
     ("value", "reached", "kept"), [(8.0, True, True), (7.9, False, True), (8.1, True, False), (None, None, None)]
 )
@@ -100,6 +118,10 @@ def test_a_subject_that_was_stopped_has_no_median_and_says_why() -> None:
     stopped = Results({"a": {"theirs": [Sample(outcome="too much memory")], "ours": [Sample(cpu=2.0)]}})
     assert stopped.ratio("a", "theirs", "ours", "cpu") is None
     assert stopped.outcome("a", "theirs") == "too much memory"
+    assert stopped.ratio_at_least("a", "theirs", "ours", "cpu") is None, "it had not begun"
+    later = Results({"a": {"theirs": [Sample(outcome="too long", cpu=9.0)], "ours": [Sample(cpu=2.0)]}})
+    assert later.ratio("a", "theirs", "ours", "cpu") is None
+    assert later.ratio_at_least("a", "theirs", "ours", "cpu") == 4.5
     assert verdict_table([Verdict.at_least("x", 8, None, "×")]).rows == [
         ("x", "at least 8×", "not measured", "not measured")
     ]
