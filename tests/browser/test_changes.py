@@ -83,6 +83,9 @@ def test_another_field_and_another_period(tab: Tab) -> None:
 
 def test_values_over_time_as_chart_and_table(tab: Tab) -> None:
     view = tab.open("changes/user")
+    view.get_by_role("button", name="1 day").click()
+    expect(view.get_by_role("button", name="1 day")).to_have_attribute("aria-pressed", "true")
+    expect(view.locator(".stale")).to_have_count(0)
     figure = view.get_by_role("figure").filter(has_text="Over time: Division")
     expect(figure.locator("canvas")).to_be_visible()
     figure.get_by_text("The same as a table").click()
