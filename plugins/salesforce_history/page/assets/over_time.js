@@ -5,13 +5,15 @@ import { html, useMemo } from "./html.js";
 import { stroke } from "./palette.js";
 import { Figure } from "./tables.js";
 
+/** A line a value. Moments before the first record have nothing to show. */
 function columnsOf(overTime) {
-  const moments = [...new Set(overTime.map(({ at }) => at))].sort();
+  const first = overTime.reduce((least, { at, records }) => (records && (!least || at < least) ? at : least), "");
+  const moments = [...new Set(overTime.map(({ at }) => at))].filter((at) => at >= first).sort();
   const place = new Map(moments.map((at, index) => [at, index]));
   const lines = new Map();
   for (const { at, value, records } of overTime) {
     const line = lines.get(value) ?? moments.map(() => 0);
-    line[place.get(at)] = records;
+    if (place.has(at)) line[place.get(at)] = records;
     lines.set(value, line);
   }
   const named = [...lines].sort(
