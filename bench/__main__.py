@@ -38,7 +38,13 @@ def main(arguments: list[str] | None = None) -> int:
     record = Record.load(path) if options.resume or options.report else None
     record = record or Record(machine=Machine.this(), quick=options.quick)
     well = options.report or run(
-        record, suites, path=path, folder=work / "data", console=console, most_rounds=options.rounds
+        record,
+        suites,
+        path=path,
+        folder=work / "data",
+        console=console,
+        most_rounds=options.rounds,
+        wanted=options.case,
     )
     plots = work / "plots" if options.quick else PROJECT / "docs" / "benchmarks"
     plots.mkdir(parents=True, exist_ok=True)
@@ -74,6 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--only", action="append", choices=SUITES, help="this suite only; may be given several times")
     parser.add_argument("--resume", action="store_true", help="keep what was measured before, measure what lacks")
     parser.add_argument("--rounds", type=int, help="at most so many of each case; --resume completes them")
+    parser.add_argument("--case", default="", help="cases whose key holds this text")
     parser.add_argument("--report", action="store_true", help="measure nothing; write the report of the last run anew")
     parser.add_argument(
         "--folder",

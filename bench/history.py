@@ -64,11 +64,12 @@ def sections(results: Results, *, plots: Path) -> Sequence[Section]:
 
 
 def _growth(results: Results, plots: Path) -> Section:
-    sizes = [size for size in (*_QUICK_SIZES, *_SIZES) if results.of(_key(size, False), OURS)] or list(_SIZES)
+    quick = not any(results.of(_key(size, False), OURS) for size in _SIZES)
+    sizes = _QUICK_SIZES if quick and results.of(_key(_QUICK_SIZES[0], False), OURS) else _SIZES
     verdicts, tables = [], []
     for recent in (False, True):
-        nodes = _nodes(results, _key(sizes[-1], recent))
-        if recent and not nodes:
+        nodes = next((found for size in sizes if (found := _nodes(results, _key(size, recent)))), [])
+        if recent and sizes == _QUICK_SIZES:
             continue
         for what, unit in (("cpu", "CPU"), ("wall", "wall time")):
             least, most = (results.fact(_key(size, recent), OURS, f"{what} {_DIMENSION}") for size in ends(sizes))
@@ -94,7 +95,7 @@ def _growth(results: Results, plots: Path) -> Section:
         ),
         verdicts=verdicts,
         tables=tables,
-        plots=[_plot(results, sizes, plots / "history.svg")] if len(sizes) > 1 else [],
+        plots=[_plot(results, sizes, plots / "history.svg")],
     )
 
 

@@ -1,7 +1,7 @@
 """A history of any length, written without running the pipeline: every row follows from the number of its user.
 
 A user is observed five times: by the first load, and once in each quarter of forty daily batches. Every observation
-opens a version, so the log has as many rows as the dimension. tests/bench shows that the dimension which dbt makes of
+opens a version, so the log has as many rows as the dimension. tests/dbt shows that the dimension which dbt makes of
 such a log is the one written here.
 """
 
@@ -81,6 +81,15 @@ def observations(users: str, first: int, last: int) -> str:
     """
     numbers = f"select unnest(generate_series({first}, {last})) as j"
     return _OBSERVATIONS.format(batch=_BATCH, users=users, numbers=numbers)
+
+
+def batches_of(observation: int) -> range:
+    """In which batches an observation of all users is.
+
+    :param observation: from 0.
+    """
+    each = BATCHES // (OBSERVATIONS - 1)
+    return range(each * (observation - 1) + 1, each * observation + 1) if observation else range(1)
 
 
 def everybody(first: int, last: int) -> str:
@@ -175,10 +184,12 @@ class Writer:
 
         :param history: how much.
         """
-        for batch in range(BATCHES + 1):
-            quarter = (batch + 9) // 10
+        for quarter in range(OBSERVATIONS):
             observed = observations(everybody(0, history.users), quarter, quarter)
-            self._append(self.tables.changes, self._log(f"select * from ({observed}) where batch = {batch}"))
+            self._database.execute(f"create or replace temp table quarter as {self._log(observed)}")
+            for batch in batches_of(quarter):
+                self._append(self.tables.changes, f"select * from quarter where batch = {batch}")
+        self._database.execute("drop table quarter")
         self._append(
             self.tables.ledger,
             f"""

@@ -22,7 +22,7 @@ def drawn(path: Path, *, columns: int = 1, width: float = 10.0, height: float = 
     import matplotlib as mpl
 
     mpl.use("Agg")
-    mpl.rcParams["svg.hashsalt"] = "bench"
+    mpl.rcParams |= {"svg.hashsalt": "bench", "svg.fonttype": "none"}
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(1, columns, figsize=(width, height), layout="constrained", squeeze=False)

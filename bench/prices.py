@@ -29,7 +29,6 @@ _ATHENA = "aws.amazon.com/athena/pricing"
 _ATHENA_LIMITS = "AWS, Athena user guide, Service quotas"
 _MWAA = "aws.amazon.com/managed-workflows-for-apache-airflow/pricing"
 _MWAA_SIZES = "AWS, MWAA user guide, Environment class"
-_S3 = "aws.amazon.com/s3/pricing"
 _BULK = "Salesforce, Bulk API 2.0 developer guide, Limits and allocations"
 
 ATHENA_TERABYTE = Given(5.0, "$ a TB scanned by Athena", _ATHENA)
@@ -38,7 +37,6 @@ ATHENA_MINUTES = Given(30, "minutes after which Athena cancels a statement (240 
 ATHENA_PARTITIONS = Given(
     100, "partitions that a statement of Athena may write", "AWS, Athena user guide, CTAS and INSERT INTO"
 )
-S3_GIGABYTE = Given(0.023, "$ a GB and month in S3 Standard", _S3)
 MWAA_HOUR = {
     "mw1.small": Given(0.49, "$ an hour of mw1.small, one worker included", _MWAA),
     "mw1.medium": Given(0.74, "$ an hour of mw1.medium, one worker included", _MWAA),

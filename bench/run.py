@@ -24,6 +24,7 @@ def run(
     folder: Path,
     console: Console,
     most_rounds: int | None = None,
+    wanted: str = "",
 ) -> bool:
     """Measure what the record lacks.
 
@@ -33,12 +34,13 @@ def run(
     :param folder: where subjects may write.
     :param console: told of each measurement.
     :param most_rounds: of each case, for a first look; default: as many as the case asks for.
+    :param wanted: cases whose key holds this text; default: all.
     :return: whether none failed; one that took too much memory or time has not failed.
     """
     folder.mkdir(parents=True, exist_ok=True)
     well = True
     for name, suite in suites.items():
-        cases = suite.cases(quick=record.quick)
+        cases = [case for case in suite.cases(quick=record.quick) if wanted in case.key]
         for number, case in enumerate(cases, start=1):
             console.print(f"[bold]{name}[/] {number}/{len(cases)} {escape(case.key)}")
             rounds = min(case.rounds, most_rounds or case.rounds)

@@ -191,6 +191,12 @@ class Scaling:
             return None
         return max(0.0, step - rewriting.at(_ALL.rows)) / _ALL.count
 
+    def wide(self) -> float | None:
+        """How many times as much CPU the merge takes with 68 columns, scattered changes."""
+        wide = self._upsert.median(Shape(1_000_000, 1_000, "scattered", wide=True).key, OURS, "cpu")
+        narrow = self._upsert.median(Shape(1_000_000, 1_000, "scattered").key, OURS, "cpu")
+        return wide / narrow if wide and narrow else None
+
     def checked(self) -> list[tuple[str, float, float]]:
         """Cases that the line was not drawn through: what, seconds of CPU as worked out, as measured."""
         found = []

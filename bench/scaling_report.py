@@ -26,8 +26,8 @@ those figures are straight lines drawn on.
 
 Assumed: {changed:.0%} of the records change between two runs (100 of 5,000, as in the run that is measured), scattered
 over the table; {runs} runs a day, one of them in a week reads everything; {versions} versions a record; the user's 12
-columns. An object with 68 columns takes five to ten times as much in upsert and storage ([benchmarks](benchmarks.md)).
-CPU seconds are those of the machine in the benchmarks.
+columns. With 68 columns the upsert takes {wide} times as much CPU ([benchmarks](benchmarks.md)). CPU seconds are those
+of the machine in the benchmarks.
 """
 
 
@@ -38,7 +38,7 @@ def scaling(record: Record) -> str:
     """
     model = Scaling(record)
     parts = [
-        _HEAD.format(changed=CHANGED, runs=RUNS_A_DAY, versions=VERSIONS),
+        _HEAD.format(changed=CHANGED, runs=RUNS_A_DAY, versions=VERSIONS, wide=_told(model.wide(), "{:.1f}")),
         "## One run of one object, reading what has changed\n",
         _runs(model.incremental),
         "Seconds of CPU are the work alone. Around it are Airflow and the start of dbt: "
@@ -142,7 +142,7 @@ def _day_text(model: Scaling) -> str:
     parts = [
         "Every figure is the mean of a week: 27 runs that read what has changed, one that reads everything. MWAA is "
         "paid whether runs run or not, so a run gets cheaper "
-        "the more of them there are; NAT gateways, logs, KMS and Salesforce's own prices are not in it."
+        "the more of them there are; NAT gateways, logs, storage and Salesforce's own prices are not in it."
     ]
     if model.dbt_seconds is not None:
         minutes = OBJECTS[-1] * model.dbt_seconds / _ATHENA_SLOTS / 60

@@ -39,6 +39,8 @@ class LazyPage:
         """Answer a request, as ASGI has it."""
         if self._page is None:
             _find_code()
+            # Here, in the event loop's own thread, which lasts: pyarrow 25 crashes the process once the thread is gone
+            # that has imported it, and those that answer requests come and go.
             from salesforce_history.page.app import make_page
 
             self._page = make_page()

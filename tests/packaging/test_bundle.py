@@ -36,7 +36,8 @@ from starlette.testclient import TestClient
 page = next(app["app"] for app in apps if app["url_prefix"] == "/salesforce-history")
 from airflow.api_fastapi.app import create_auth_manager
 create_auth_manager()
-client = TestClient(page, root_path="/salesforce-history")
+# Entered, so that one thread has the event loop for as long as an API server's has.
+client = TestClient(page, root_path="/salesforce-history").__enter__()
 statuses = [client.get(path).status_code for path in ("/assets/icon.svg", "/api/overview")]
 from salesforce_history.page import app as module
 page._page.dependency_overrides[module.signed_in] = lambda: None
