@@ -29,7 +29,10 @@ def chromium() -> Path:
     found = _found()
     if found is None and shutil.which("apt-get") and os.geteuid() == 0:
         for command in (["update"], ["install", "--yes", "--no-install-recommends", "chromium"]):
-            subprocess.run(["apt-get", "--quiet", *command], check=False, capture_output=True)
+            asked = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+            subprocess.run(
+                ["apt-get", "--quiet", *command], env=asked, stdin=subprocess.DEVNULL, capture_output=True, check=False
+            )
         found = _found()
     if found is None:
         raise NoChromium(
