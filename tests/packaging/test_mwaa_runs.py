@@ -178,10 +178,12 @@ def test_a_run_goes_end_to_end(layout: BareLayout, org: OrgHandle) -> None:
 
     org.set_clock(SIX)
     first = layout.run_dag("sf_user_pipeline", SIX, pretend=BEFORE_THE_HISTORY, **outside)
-    assert not any((lake / "warehouse").glob("sf_curated*")), "the first run was to end before the history"
+    dimension = lake / "warehouse" / "sf_curated" / "dim_sf_user_scd"
+    assert not dimension.exists(), "the first run was to end before the history"
     org.set_clock(NOON)
     second = layout.run_dag("sf_user_pipeline", NOON, **outside)
 
+    assert dimension.is_dir()
     assert first["upsert_raw"] == "success"
     assert {state for task, state in second.items() if task != "rebuild_history"} == {"success"}, second
     assert second["rebuild_history"] == "skipped"
