@@ -156,8 +156,8 @@ def _day_text(model: Scaling) -> str:
 
 def _engines(model: Scaling) -> str:
     lines = [
-        "- **DuckDB** is the laptop's. It has one writer; [the benchmarks](benchmarks.md) have it at 10 million "
-        "versions.",
+        "- **DuckDB** is the laptop's. It has one writer; [the benchmarks](benchmarks.md) say what it takes as the "
+        "history grows.",
         f"- **The worker's upsert** holds the run's rows, a piece of one file and a row group of another: "
         f"{_told(model.upsert_peak(), '{:,.0f} MB')} at 5 million rows, and no more "
         "at 100 million. What grows is the rewriting of scattered changes, which the tables above have.",
@@ -198,7 +198,7 @@ def _limits(model: Scaling) -> str:
         f"- **Bulk query jobs** ({prices.BULK_JOBS.value:,.0f} a day): {OBJECTS[-1]} objects make "
         f"{OBJECTS[-1] * RUNS_A_DAY}. "
         f"**Bulk results** ({prices.BULK_TERABYTES.value:g} TB a day): a whole read of {large:,} records is "
-        f"{_told(most.received, '{:,.1f} GB', 1e-9)}.",
+        f"{_told(most.received, '{:,.1f} GB', 1e-9)} as it is sent, compressed.",
         f"- **A Bulk page** is {50_000:,} records, and Salesforce sets its size for several at once. A worker holds a "
         f"few of them whatever the object's size.",
         f"- **Athena's {prices.ATHENA_MINUTES.value:g} minutes a statement**: the whole history of {large:,} records "

@@ -100,7 +100,7 @@ def _lines(results: Results, key: str, name: str) -> Iterator[list[str]]:
         key,
         name,
         f"{cpu:.2f}",
-        f"{spread[0]:.2f}-{spread[1]:.2f}",
+        f"{spread[0]:.2f}-{spread[1]:.2f}" if len(results.of(key, name)) > 1 else "measured once",
         f"{wall:.2f}",
         f"{peak:,.0f}",
         "" if above is None else f"{above:.2f}",
