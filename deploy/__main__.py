@@ -12,6 +12,7 @@ from rich.console import Console
 from deploy.problem import DeployFailed
 
 _INTERRUPTED = 130
+_GOES_ON = "What AWS is doing goes on. Run the same command again: it goes on where this one ended."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,17 +23,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = _parser().parse_args(arguments)
     terminal = sys.stdout.isatty()
-    console = Console(highlight=False, width=None if terminal else 140)
+    # A line that is too long is the terminal's to wrap: a URL stays one.
+    console = Console(highlight=False, soft_wrap=True, width=None if terminal else 140)
     try:
         return _run(given, console)
     except DeployFailed as failed:
         print(f"\n{failed.what}\n{failed.remedy}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print(
-            "\nInterrupted. What AWS is doing goes on. Run the same command again: it goes on where this one ended.",
-            file=sys.stderr,
-        )
+    except KeyboardInterrupt as interrupted:
+        print(f"\nInterrupted. {str(interrupted) or _GOES_ON}", file=sys.stderr)
         return _INTERRUPTED
 
 

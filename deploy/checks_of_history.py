@@ -40,6 +40,8 @@ def history_checks(catalog: Catalog, names: Names, in_salesforce: Callable[[], i
         if state.watermark is None and object_file.object != "User":
             continue
         yield _freshness(object_file, state.watermark, names)
+        if state.watermark is None and in_salesforce is not None:
+            yield Check("User: count in Salesforce", "warning", "not counted", "Nothing has been loaded to compare.")
         if state.watermark is not None:
             count = in_salesforce if object_file.object == "User" else None
             yield from _counts(catalog, object_file, tables, count)
@@ -48,7 +50,10 @@ def history_checks(catalog: Catalog, names: Names, in_salesforce: Callable[[], i
 def _freshness(object_file: ObjectFile, watermark: datetime | None, names: Names) -> Check:
     name = f"{object_file.object}: freshness"
     if watermark is None:
-        remedy = f"Trigger {object_file.dag_id}, or: make deploy ENV={names.environment}."
+        remedy = (
+            f"Trigger {object_file.dag_id} in Airflow. If it has succeeded already, it has written elsewhere: compare "
+            f"startup.sh with `make ddl ENV={names.environment}`."
+        )
         return Check(name, "failed", "never loaded", remedy)
     age = datetime.now(UTC) - watermark
     found = f"read up to {watermark:%Y-%m-%d %H:%M} UTC, {age.total_seconds() / 3600:.1f} hours ago"

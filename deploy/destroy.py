@@ -67,7 +67,7 @@ def _announce(console: Console, doomed: list[str], kept: KeptThings, *, drop_dat
     for stack in doomed:
         console.print(f"  [red]delete[/] stack {stack}")
     colour, word = ("red", "delete") if drop_data else ("green", "keep")
-    for line in kept.lines():
+    for line in kept.lines(going=drop_data):
         console.print(f"  [{colour}]{word}[/] {line}")
 
 
@@ -83,7 +83,8 @@ def _told_twice(environment: str, really: str | None) -> None:
     if not sys.stdin.isatty():
         raise DeployFailed(
             "data is only dropped if that is said twice, and there is no terminal: nothing was deleted.",
-            f"Data cannot be had back. If it is meant: --drop-data --really {environment}.",
+            f"Data cannot be had back. If it is meant: --drop-data --really {environment} (make destroy "
+            f'ENV={environment} DROP_DATA=1 ARGS="--really {environment}").',
         )
     question = f"This cannot be taken back. Type the environment's name ({environment}) to drop its data: "
     if typed(question, instead=f"--drop-data --really {environment}") != environment:

@@ -47,13 +47,18 @@ class KeptThings:
     key: str
     foundation: str
 
-    def lines(self) -> list[str]:
-        """One line each, for people."""
+    def lines(self, *, going: bool) -> list[str]:
+        """One line each, for people.
+
+        :param going: they are to be deleted; AWS keeps some for a while even so.
+        """
+        secret = f" (AWS keeps it for {SECRET_DAYS} days)" if going else ""
+        key = f" (AWS keeps it for {KEY_DAYS} days)" if going else ""
         return [
             *(f"bucket s3://{bucket}" for bucket in self.buckets),
             *(f"Glue database {database} ({tables} tables)" for database, tables in self.databases.items()),
-            *([f"secret {self.secret} (AWS keeps it for {SECRET_DAYS} days)"] if self.secret else []),
-            *([f"KMS key {self.key} (AWS keeps it for {KEY_DAYS} days)"] if self.key else []),
+            *([f"secret {self.secret}{secret}"] if self.secret else []),
+            *([f"KMS key {self.key}{key}"] if self.key else []),
             *([f"stack {self.foundation} (workgroup, topic, log groups, alarms)"] if self.foundation else []),
         ]
 

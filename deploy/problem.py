@@ -18,6 +18,7 @@ from botocore.exceptions import (
     TokenRetrievalError,
     UnauthorizedSSOTokenError,
 )
+from botocore.parsers import ResponseParserError
 
 DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AccessDeniedFault", "403")
 _EXPIRED = ("ExpiredToken", "ExpiredTokenException", "RequestExpired", "InvalidClientTokenId", "UnrecognizedClient")
@@ -82,6 +83,12 @@ def explained(doing: str) -> Iterator[None]:
     except BotoCoreError as error:
         raise DeployFailed(
             f"{doing}: {error}", "Run the same command again; it goes on where this one ended."
+        ) from error
+    except ResponseParserError as error:
+        raise DeployFailed(
+            f"{doing}: what answered did not answer as AWS does.",
+            "A proxy on the way, or another region or AWS_ENDPOINT_URL than there is, answers so: check them. Then run "
+            "the same command again.",
         ) from error
     except OSError as error:  # as pyarrow has it, which reads the lake beside boto3
         raise DeployFailed(

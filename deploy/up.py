@@ -6,8 +6,9 @@ by the next one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from difflib import get_close_matches
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -61,6 +62,7 @@ class Deployment:
         self.templates: dict[str, Template] = {
             name: read_template(name, **folder) for name in ("foundation", "network", "airflow")
         }
+        _refuse_unknown(target.chosen, self.templates)
         self.values = {
             **target.chosen,
             "Environment": self.names.environment,
@@ -265,6 +267,7 @@ def deploy(options: Options, console: Console, *, only_plan: bool = False) -> No
         deployment.stacks.settle(stack)
     deployment.adopt_secret()
     with TemporaryDirectory(prefix="sf-history-") as folder, ExitStack() as undo:
+        undo.enter_context(_nothing_begun())
         bundle = deployment.build(Path(folder))
         plan = deployment.plan(bundle)
         undo.callback(deployment.discard, plan.change_sets)
@@ -285,6 +288,29 @@ def deploy(options: Options, console: Console, *, only_plan: bool = False) -> No
         if changed
         else f"[green]✓[/] {names.environment}: nothing to change"
     )
+
+
+@contextmanager
+def _nothing_begun() -> Iterator[None]:
+    """Say so to whoever interrupts what has only looked so far."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("Nothing was changed.") from None
+
+
+def _refuse_unknown(chosen: Mapping[str, str], templates: Mapping[str, Template]) -> None:
+    """A misspelt parameter would be ignored, and what it was to set stays as it was.
+
+    :raises DeployFailed: naming it, and what it may have been.
+    """
+    known = sorted({name for template in templates.values() for name in template.parameters})
+    for name in sorted(set(chosen) - set(known)):
+        close = get_close_matches(name, known, n=1)
+        raise DeployFailed(
+            f"there is no parameter {name}{f'; there is {close[0]}' if close else ''}.",
+            "Correct it in deploy/cloudformation/parameters/ or in --parameter. There are " + ", ".join(known) + ".",
+        )
 
 
 def _own_network(values: Mapping[str, str]) -> bool:

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from local.cloud.ports import PortTaken, refuse_taken
+
 PROJECT = Path(__file__).resolve().parents[2]
 
 #: The account that moto plays, and a region.
@@ -164,6 +166,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1 (default: any)")
     parser.add_argument("--stop-with-input", action="store_true", help="end when standard input closes")
     given = parser.parse_args(arguments)
+    try:
+        refuse_taken(given.port)
+    except PortTaken as taken:
+        parser.exit(2, f"{taken}\n")
     serve(port=given.port, stop_with_input=given.stop_with_input)
 
 

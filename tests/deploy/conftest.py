@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import json
 import os
@@ -10,6 +11,7 @@ import select
 import signal
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -131,6 +133,8 @@ class Scene:
             stdout=theirs,
             stderr=theirs,
             start_new_session=True,
+            # Its own terminal, so that Ctrl-C is one. This process has no threads.
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509
         )
         os.close(theirs)
         read, waiting, until = "", list(answers), time.monotonic() + 120

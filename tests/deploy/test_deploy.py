@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.parsers import ResponseParserError
 from rich.console import Console
 
 from deploy.account import whoami
 from deploy.airflow_api import AirflowApi
 from deploy.credentials import login_from_file, login_from_prompt
-from deploy.problem import DeployFailed
+from deploy.problem import DeployFailed, explained
 from deploy.stack_events import StackEvents
 from deploy.stacks import Stacks
 from deploy.templates import read_template
@@ -112,6 +113,19 @@ def test_only_what_changed_is_uploaded_and_only_then_airflow_is_updated(deployed
     version = deployed.client("s3").head_object(Bucket=SCRIPTS, Key="startup.sh")["VersionId"]
     parameters = deployed.client("cloudformation").describe_stacks(StackName=AIRFLOW)["Stacks"][0]["Parameters"]
     assert {"ParameterKey": "StartupVersion", "ParameterValue": version} in parameters
+
+
+def test_a_misspelt_parameter_is_refused_before_anything_is_planned(scene: Scene) -> None:
+    done = scene.run("plan", "--parameter", "AlertMail=oncall@example.com")
+    assert done.code == 1
+    assert "there is no parameter AlertMail; there is AlertEmail." in done.text
+    assert stacks(scene) == {}
+
+
+def test_a_page_of_a_proxy_is_no_traceback() -> None:
+    with pytest.raises(DeployFailed, match="did not answer as AWS does") as failed, explained("looking"):
+        raise ResponseParserError("Unable to parse response (syntax error), invalid XML received")
+    assert "AWS_ENDPOINT_URL" in failed.value.remedy
 
 
 def test_who_says_no_changes_nothing(scene: Scene) -> None:
@@ -214,6 +228,13 @@ def test_ctrl_c_says_how_to_go_on(scene: Scene) -> None:
     assert done.code == 130
     assert "Run the same command again" in done.text
     assert "Traceback" not in done.text
+
+
+def test_ctrl_c_before_anything_has_begun_says_so(scene: Scene) -> None:
+    done = scene.at_terminal("up", answers=[("Type yes:", "\x03")])
+    assert done.code == 130
+    assert "Interrupted. Nothing was changed." in done.text
+    assert stacks(scene) == {}
 
 
 TAKEN = (
