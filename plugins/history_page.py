@@ -29,6 +29,12 @@ def _find_code() -> None:
         sys.path.append(str(_SHIPPED))
 
 
+def _routed(scope: _Message) -> str:
+    """The path by which Starlette finds the application (starlette._utils.get_route_path)."""
+    path, root = str(scope["path"]), str(scope.get("root_path", ""))
+    return path.removeprefix(root) if path.startswith(f"{root}/") else path
+
+
 class LazyPage:
     """An ASGI application that becomes the page at its first request."""
 
@@ -58,7 +64,7 @@ class GuardedDocs:
 
     async def __call__(self, scope: _Message, receive: _Receive, send: _Send) -> None:
         """Answer a request, as ASGI has it."""
-        if scope["type"] == "http" and scope["path"].removeprefix(scope.get("root_path", "")).startswith(DOCS):
+        if scope["type"] == "http" and _routed(scope).startswith(DOCS):
             _find_code()
             from salesforce_history.page.docs_guard import refused
 

@@ -78,6 +78,8 @@ class Changes:
         newest = self.index.newest
         until = _micros(asked.until) if asked.until else ((newest or 0) // _SECOND + 1) * _SECOND
         since = _micros(asked.since) if asked.since else until - _micros(_EPOCH + USUAL)
+        if asked.until is None:
+            until = max(until, since + _SECOND)  # nothing has changed since then: that is an answer, not an error
         if since >= until:
             raise BadRequest(
                 f"since is {moment(_at(since))} and until is {moment(_at(until))}: since must come first.",
@@ -162,6 +164,8 @@ class Changes:
         pairs = (codes[rows - 1].astype(np.int64) + 1) * width + codes[rows] + 1
         kinds, kind = _numbered(pairs, width * width)
         changes = np.bincount(kind, minlength=len(kinds))
+        people = _distinct(kind, len(kinds), self.index.record[rows], len(self.index.ids))
+        most = np.argsort(-people, kind="stable")[:MOST_FLOWS]
         flows = [
             {
                 "from": self.values.value(pair // width - 1),
@@ -170,14 +174,11 @@ class Changes:
                 "changes": count,
             }
             for pair, records, count in zip(
-                kinds.tolist(),
-                _distinct(kind, len(kinds), self.index.record[rows], len(self.index.ids)).tolist(),
-                changes.tolist(),
-                strict=True,
+                kinds[most].tolist(), people[most].tolist(), changes[most].tolist(), strict=True
             )
         ]
         flows.sort(key=lambda flow: (-flow["records"], as_text(flow["from"]), as_text(flow["to"])))
-        return flows[:MOST_FLOWS]
+        return flows
 
     def _over_time(self) -> list[dict[str, Any]]:
         """Records that are there, by value, at equally spaced moments from the first of the period on."""
@@ -194,7 +195,9 @@ class Changes:
         counted = np.bincount(cells + begins[there], minlength=width * steps)
         counted -= np.bincount(cells + ends[there], minlength=width * steps)
         counts = counted.reshape(width, steps).cumsum(axis=1)[:, :-1]
-        most = sorted(np.flatnonzero(counts.any(axis=1)).tolist(), key=lambda code: -int(counts[code].max()))
+        peak = counts.max(axis=1)
+        most = np.argsort(-peak, kind="stable")[:MOST_VALUES]
+        most = most[peak[most] > 0].tolist()
         return [
             {
                 "at": moment(_at(self.since + number * step)),
@@ -202,7 +205,7 @@ class Changes:
                 "records": int(counts[code, number]),
             }
             for number in range(count)
-            for code in most[:MOST_VALUES]
+            for code in most
         ]
 
     def _newest(self, rows: _Numbers, count: int) -> _Numbers:

@@ -15,6 +15,7 @@ from typing import Any
 from pyiceberg.conversions import from_bytes
 from pyiceberg.table import Table
 
+from include.config.object_file import ObjectFile
 from include.lake.data_files import KeyedFile
 from include.page.answers import moment, plain
 from include.page.cursor import read_cursor, write_cursor
@@ -150,15 +151,14 @@ class ObservationReader:
 
 
 def spelled(
-    observations: Observations, versions: Sequence[str], object_columns: Sequence[str], links: Links, dag_id: str
+    observations: Observations, versions: Sequence[str], object_file: ObjectFile, links: Links
 ) -> list[dict[str, Any]]:
     """Observations as the page has them.
 
     :param observations: a page of them.
     :param versions: `_scd_id` of the record's versions, oldest first.
-    :param object_columns: source columns.
+    :param object_file: the object.
     :param links: where a person clicks.
-    :param dag_id: whose runs have read them.
     """
 
     def version(placed: Placed | None) -> str | None:
@@ -169,9 +169,10 @@ def spelled(
             "window_end": moment(row[_WINDOW]),
             "extracted_at": moment(row["_extracted_at"]),
             "run_id": row["_extraction_run_id"],
-            "run_url": _link(links, dag_id, row["_extraction_run_id"]),
+            "run_url": _link(links, object_file.dag_id, row["_extraction_run_id"]),
             "change": row["_change"],
-            "values": {name: plain(row.get(name)) for name in object_columns},
+            "cursor": moment(row[object_file.cursor_column]),
+            "values": {name: plain(row.get(name)) for name in object_file.columns},
             "opened_version": version(placed) if placed is not None and placed.opens else None,
             "version": version(placed),
         }

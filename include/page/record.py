@@ -73,7 +73,7 @@ class RecordView:
         object_file = self.lake.object_file
         scd_ids = [version["scd_id"] for version in versions]
         return {
-            "observations": spelled(found, scd_ids, object_file.columns, self.links, object_file.dag_id),
+            "observations": spelled(found, scd_ids, object_file, self.links),
             "observations_next": found.next,
             "pending": found.pending,
         }

@@ -73,7 +73,7 @@ class Search:
                 answer["records"] += _spelled(rows, columns, lambda _: "id")
             if answer["records"]:
                 return answer
-        wanted = text.lower()
+        wanted = pc.utf8_lower(pa.scalar(text)).as_py()  # as the names: Python folds Σ and İ otherwise
         addressed = self._addressed(wanted)
         best, total = None, 0
         for rows in self._rows(table):
@@ -152,7 +152,7 @@ class Search:
         named = (columns.identity, columns.name, columns.active, *columns.tracked)
         names = columns.there((*named, "effective_from", "is_current", "is_deleted"), table.schema().column_names)
         one = One(column=columns.identity, value=identity) if identity else None
-        texts = [name for name in columns.tracked if is_text(table, name)]
+        texts = [name for name in columns.tracked if name != columns.name and is_text(table, name)]
         plan = TablePlan.of(table, self.cache, key=columns.identity)
         for piece in plan.read(names, rows=_current(), encoded=texts, one=one):
             # A table that another engine made may have other partitions.

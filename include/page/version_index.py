@@ -57,7 +57,15 @@ class Field:
         """
         if text == "":
             return EMPTY
-        return next((code for code, value in enumerate(self.known) if as_text(value) == text), None)
+        number = _number(text)
+        return next(
+            (
+                code
+                for code, value in enumerate(self.known)
+                if (value == number if isinstance(value, float) else as_text(value) == text)
+            ),
+            None,
+        )
 
     @property
     def nbytes(self) -> int:
@@ -122,6 +130,14 @@ def as_text(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return "" if value is None else str(value)
+
+
+def _number(text: str) -> float | None:
+    """What a text says as a number: JavaScript writes 1000.0 as 1000."""
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 def _read(table: Table, columns: Columns, cache: SnapshotCache) -> VersionIndex:

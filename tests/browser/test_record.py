@@ -176,6 +176,8 @@ def test_the_observations_behind_a_version_are_marked_and_lead_to_their_runs(tab
     expect(table.locator("tr.chosen")).to_have_count(1)
     parts(view, "Division").nth(1).click()
     expect(table.locator("tr.chosen")).to_contain_text("Northwest")
+    place = table.get_by_role("columnheader").all_inner_texts().index("Changed in Salesforce")
+    expect(table.locator("tbody tr").first.locator("th, td").nth(place)).to_contain_text(" UTC")
     table.get_by_text(re.compile(r"\d+ fields")).first.click()
     expect(table.locator(".all-fields").first).to_contain_text("lastmodifieddate")
     table.get_by_role("link", name=re.compile("2026-01-05 12:00")).click()

@@ -55,9 +55,12 @@ def asset(path: str, request: Request) -> Response:
 
 
 def _file(path: str, request: Request) -> Response:
-    file = (FOLDER / path).resolve()
-    kind = _TYPES.get(file.suffix)
-    if kind is None or not file.is_relative_to(FOLDER) or not file.is_file():
+    try:
+        file = (FOLDER / path).resolve()
+        kind = _TYPES.get(file.suffix) if file.is_relative_to(FOLDER) and file.is_file() else None
+    except (OSError, ValueError):  # too long a name, a null byte
+        kind = None
+    if kind is None:
         raise NotThere(
             f"The page has no file {path!r:.200}.", remedy="Reload the page; the package may have been upgraded."
         )

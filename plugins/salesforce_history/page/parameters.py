@@ -38,7 +38,11 @@ ALLOWED = {
 def _is_moment(value: str) -> str:
     if not _MOMENT.fullmatch(value):
         raise ValueError(_A_MOMENT)
-    if not _FIRST <= _read(value) < _LAST:
+    try:
+        within = _FIRST <= _read(value) < _LAST
+    except OverflowError:  # the year 0, once it is told in UTC
+        within = False
+    if not within:
         raise ValueError(_A_MOMENT)
     return value
 

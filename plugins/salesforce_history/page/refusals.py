@@ -45,7 +45,12 @@ class ReadingRoute(APIRoute):
 
         async def careful(request: Request) -> Response:
             try:
-                return await handler(request)
+                try:
+                    return await handler(request)
+                except FileNotFoundError:
+                    # An erasure or the upkeep took a file away between loading the table and reading it: now the
+                    # catalog knows those that replaced it.
+                    return await handler(request)
             except (PageProblem, RequestValidationError, HTTPException):
                 raise
             except Exception as problem:  # the lake's own errors come from five libraries

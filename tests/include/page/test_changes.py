@@ -8,13 +8,15 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pyiceberg.types import DoubleType
 
 from include.page.answers import BadRequest, moment
 from include.page.changes import Asked, Changes
-from tests.include.page.lakes import catalog_in, new_cache, object_lake, publish, user_id, utc, versions_of
+from tests.include.page.lakes import USER, catalog_in, new_cache, object_lake, publish, user_id, utc, versions_of
 
 STATES = st.fixed_dictionaries(
     {
@@ -144,6 +146,30 @@ def test_by_default_it_looks_at_thirty_days_up_to_the_newest_version(tmp_path: P
     assert (summary["since"], summary["until"]) == ("2025-12-07T16:00:01Z", "2026-01-06T16:00:01Z")
     assert summary["field"] == "division"
     assert summary["fields"] == ["division", "audit_phase__c"]
+
+
+def test_a_number_is_found_as_a_browser_writes_it(tmp_path: Path) -> None:
+    """JavaScript writes 1000.0 as 1000, and that is what a click on the matrix asks for."""
+    catalog = catalog_in(tmp_path)
+    publish(catalog, [])
+    name = f"sf_curated.{USER.dimension}"
+    with catalog.load_table(name).update_schema() as change:
+        change.add_column("annualrevenue", DoubleType())
+    table = catalog.load_table(name)
+    rows = versions_of(1, *({"annualrevenue": value} for value in (1000.0, 2000.5, 1e21)))
+    table.append(pa.Table.from_pylist(rows, table.schema().as_arrow()))
+    revenue = {"fields": (*USER.fields, "AnnualRevenue"), "tracked": ("AnnualRevenue",)}
+    lake, cache = object_lake(catalog, USER.model_copy(update=revenue)), new_cache()
+    for before, after in (("1000", "2000.5"), ("1000.0", "2000.5"), ("2000.5", "1e+21")):
+        assert Changes(lake, cache, Asked(before=before, after=after)).total == 1, (before, after)
+    assert Changes(lake, cache, Asked(before="1001")).total == 0
+    assert Changes(lake, cache, Asked(before="a thousand")).total == 0
+
+
+def test_after_the_newest_version_nothing_has_changed(tmp_path: Path) -> None:
+    lake_of(tmp_path, [[(0, {"division": "North"}), (1, {"division": "South"})]])
+    found = Changes(object_lake(catalog_in(tmp_path)), new_cache(), Asked(since=utc(1_000)))
+    assert (found.total, found.summary()["flows"], found.summary()["since"]) == (0, [], moment(utc(1_000)))
 
 
 def test_what_cannot_be_asked_is_refused(tmp_path: Path) -> None:

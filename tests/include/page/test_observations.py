@@ -118,6 +118,7 @@ def test_an_observation_is_in_the_version_that_dbt_made_of_it(lake: HistoryLake)
             assert version["effective_from"] == one["values"]["lastmodifieddate"]
     assert ada["pending"] == 1
     assert ada["observations_next"] is None
+    assert [one["cursor"] for one in ada["observations"]][:2] == ["2026-01-05T01:00:00Z", "2026-01-05T07:00:00Z"]
     assert ada["observations"][0]["run_url"] == "/dags/sf_user_pipeline/runs/run-1"
     cy = shown(lake, CY)
     assert len(cy["versions"]) == 2

@@ -139,3 +139,20 @@ def test_without_a_dimension_it_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(NotThere, match=r"User has no history yet: there is no sf_curated\.dim_sf_user_scd") as refused:
         Search(lake=object_lake(catalog_in(tmp_path)), cache=new_cache()).find("", page=None, limit=5)
     assert refused.value.remedy == "Switch sf_user_pipeline on, or trigger it, and wait until a run has succeeded."
+
+
+def test_a_name_that_is_tracked_is_searched_too(tmp_path: Path) -> None:
+    catalog = catalog_in(tmp_path)
+    publish(catalog, versions_of(1, {}, {"name": "Bob"}, name="Ada"))
+    tracked = USER.model_copy(update={"tracked": ("Name", "Division")})
+    (found,) = Search(lake=object_lake(catalog, tracked), cache=new_cache()).find("b", page=None, limit=5)["records"]
+    assert (found["name"], found["values"]) == ("Bob", {"name": "Bob", "division": "North"})
+
+
+@pytest.mark.parametrize("name", ["ΝΙΚΟΣ", "İstanbul", "ÅSA Ünal"])
+def test_a_name_is_found_by_itself_in_any_script(tmp_path: Path, name: str) -> None:
+    """Python folds a final sigma and a dotted I otherwise than Arrow does."""
+    catalog = catalog_in(tmp_path)
+    publish(catalog, versions_of(1, {}, name=name))
+    answer = Search(lake=object_lake(catalog), cache=new_cache()).find(name, page=None, limit=5)
+    assert [one["name"] for one in answer["records"]] == [name]

@@ -8,16 +8,18 @@ import json
 import shutil
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from pyiceberg.catalog.sql import SqlCatalog
 from starlette.testclient import TestClient
 
 from include.config.object_file import OBJECTS_FOLDER
 from include.lake.run_log import record_run
+from include.page.lake import ObjectLake
 from include.quality.quarantine_table import open_quarantine
 from salesforce_history.page import lakes as lakes_module
 from salesforce_history.page.lakes import Lakes
-from tests.include.page.lakes import publish, user_id, versions_of
+from tests.include.page.lakes import USER, publish, user_id, versions_of
 from tests.include.page.test_overview import NOW
 
 
@@ -67,6 +69,8 @@ def test_the_csv_is_one_that_a_spreadsheet_obeys_in_nothing(client: TestClient) 
         ("records/nobody", "identity is 'nobody': allowed is a Salesforce Id of 15 or 18 letters and digits"),
         (f"records/{user_id(1)}/observations", "page is missing: allowed is what an answer had in `next`"),
         ("changes?since=yesterday", "since is 'yesterday': allowed is a date such as 2026-01-31"),
+        ("changes?since=0001-01-01T00:00:00%2B23:59", "allowed is a date such as 2026-01-31"),
+        ("changes?until=9999-12-31T23:59:59-23:59", "allowed is a date such as 2026-01-31"),
         ("changes?since=2026-02-30", "since is '2026-02-30': allowed is a date such as 2026-01-31"),
         ("changes?since=2026-01-07&until=2026-01-06", "since must come first"),
         ("changes?field=user_key%3B--", "field is 'user_key;--': allowed are division, audit_phase__c, is_deleted."),
@@ -90,6 +94,8 @@ def test_what_is_not_there_is_told_with_what_is(client: TestClient) -> None:
         ("/nix", "There is no page '/nix'."),
         ("/assets/../app.py", "There is no page"),
         ("/assets/%2e%2e/app.py", "The page has no file '../app.py'."),
+        ("/assets/%00.js", "The page has no file '\\x00.js'."),
+        (f"/assets/{'a' * 5_000}.js", "The page has no file 'aaa"),
         ("/assets/app.py", "The page has no file 'app.py'."),
     ):
         answer = client.get(path)
@@ -153,6 +159,31 @@ def test_a_lake_that_is_away_is_told_without_a_stack_trace(
 
 
 @pytest.mark.usefixtures("filled")
+@pytest.mark.parametrize("path", ["records", "changes", f"records/{user_id(2)}"])
+def test_what_an_erasure_takes_away_meanwhile_is_read_anew(
+    client: TestClient, catalog: SqlCatalog, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """The table was loaded before the erasure, its files are read after it."""
+    name = f"sf_curated.{USER.dimension}"
+    before = catalog.load_table(name)
+    gone = [task.file.file_path for task in before.scan().plan_files()]
+    catalog.load_table(name).overwrite(
+        pa.Table.from_pylist(versions_of(2, {}, {"division": "East"}), before.schema().as_arrow())
+    )
+    for file in gone:
+        Path(file.removeprefix("file://")).unlink()
+    opened, now = [before], ObjectLake.open
+    monkeypatch.setattr(
+        ObjectLake, "open", lambda lake, one: opened.pop() if one == name and opened else now(lake, one)
+    )
+    answer = client.get(f"/api/user/{path}")
+    assert answer.status_code == 200, answer.text
+    assert user_id(2) in answer.text
+    assert user_id(1) not in answer.text
+    assert opened == []
+
+
+@pytest.mark.usefixtures("filled")
 def test_a_file_that_was_lost_is_told(client: TestClient, tmp_path: Path) -> None:
     for file in (tmp_path / "lake" / "warehouse").rglob("*.parquet"):
         file.unlink()
@@ -181,8 +212,6 @@ def test_an_object_file_that_is_wrong_hides_no_other(
 
 
 def test_the_quarantine_is_listed_page_by_page(client: TestClient, catalog: SqlCatalog) -> None:
-    import pyarrow as pa
-
     table = open_quarantine(catalog, "sf_raw.sf_user_quarantine")
     schema = table.schema().as_arrow()
     rows = [
