@@ -6,6 +6,7 @@ Here it is done for the one that a person looks at, and goes on where a page end
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,6 +15,8 @@ from typing import Any
 
 from include.page.answers import plain
 
+#: What a digest looks like. It is short since a cursor holds one for each tracked column.
+DIGEST = re.compile(r"([0-9a-f]{8})?")
 #: Columns of the log by which a record's observations are ordered, after `_window_end` and the cursor.
 TIES = ("_extracted_at", "_row_hash", "_change", "_observed_columns")
 
@@ -59,7 +62,7 @@ class Fold:
         for column in self.tracked:
             if saw is not None and column not in saw:
                 continue  # not observed is not empty
-            code = digest(row[column])
+            code = digest(row.get(column))  # tracked only since lately: the log has no such column yet
             # The first value that is known opens nothing.
             opens = opens or self.known.get(column, code) != code
             self.known[column] = code
@@ -75,7 +78,7 @@ def digest(value: Any) -> str:
     """
     if value is None or value == "":
         return ""
-    return sha256(repr(plain(value)).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return sha256(repr(plain(value)).encode("utf-8", "surrogatepass")).hexdigest()[:8]
 
 
 def order_key(row: Mapping[str, Any], cursor: str) -> tuple[Any, ...]:

@@ -17,11 +17,11 @@ from pyiceberg.table import Table
 
 from include.config.object_file import ObjectFile
 from include.lake.data_files import KeyedFile
-from include.page.answers import moment, plain
-from include.page.cursor import read_cursor, write_cursor
+from include.page.answers import BadRequest, moment, plain
+from include.page.cursor import not_a_cursor, read_cursor, write_cursor
 from include.page.lake import ObjectLake
 from include.page.links import Links
-from include.page.observation_fold import TIES, Fold, Placed, in_order, order_key
+from include.page.observation_fold import DIGEST, TIES, Fold, Placed, in_order, order_key
 from include.page.snapshot_cache import SnapshotCache
 from include.page.table_reading import FileReader, One, TablePlan
 
@@ -31,6 +31,8 @@ MOST_FILES = 60
 PAGE = 50
 _BATCH = ("_extraction_run_id", "_extracted_at")
 _WINDOW = "_window_end"
+#: What a cursor has of a row: its window, cursor and extraction in microseconds since 1970, its hash, its change.
+_PLACE = (int, int, int, str, str)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +41,7 @@ class Observations:
 
     :param placed: oldest first; those that the dimension has not consumed yet are in none of its versions.
     :param next: cursor of the next page; None: this is the last.
-    :param pending: how many of them the dimension has not consumed.
+    :param pending: how many of this page the dimension has not consumed.
     """
 
     placed: tuple[tuple[Mapping[str, Any], Placed | None], ...]
@@ -67,12 +69,15 @@ class ObservationReader:
 
         :param identity: 18-character Id.
         :param page: cursor of an earlier page; None: the first.
+        :raises BadRequest: if a run has published since the earlier page: what it placed may be elsewhere now.
         """
+        # First of all: what a run publishes meanwhile is then pending, not in a version that is not there.
+        published, consumed = self._consumed()
         table = self.lake.changes()
         if table is None or table.current_snapshot() is None:
             return Observations(placed=(), next=None, pending=0)
         object_file = self.lake.object_file
-        after, fold = self._go_on(page)
+        after, fold = self._go_on(page, published)
         one = One(column="id", value=identity)
         files = self._files(table, one, after)
         there = set(table.schema().column_names)
@@ -92,13 +97,12 @@ class ObservationReader:
             settled = sum(not rest or _micros(row[_WINDOW]) < rest[0][0] for row in rows)
         ordered = in_order((row for row in rows if not rest or _micros(row[_WINDOW]) < rest[0][0]), self._cursor)
         shown = ordered[: self.page_size]
-        consumed = self._consumed()
         placed = tuple((row, fold.take(row) if _batch(row) in consumed else None) for row in shown)
         following = None
         if len(ordered) > len(shown):
-            following = self._cursor_after(self._place(shown[-1]), fold)
+            following = self._cursor_after(self._place(shown[-1]), fold, published)
         elif rest:
-            following = self._cursor_after([[0, rest[0][0]]], fold)
+            following = self._cursor_after([[0, rest[0][0]]], fold, published)
         return Observations(placed=placed, next=following, pending=sum(where is None for _, where in placed))
 
     @property
@@ -120,34 +124,60 @@ class ObservationReader:
                 found.append((int(lower) if lower is not None else 0, file))
         return sorted(found, key=lambda one: (one[0], one[1].path))
 
-    def _consumed(self) -> frozenset[tuple[str, int]]:
-        """The batches that the dimension consists of."""
+    def _consumed(self) -> tuple[int | None, frozenset[tuple[str, int]]]:
+        """The batches that the dimension consists of, and the snapshot of the ledger that says so."""
         table = self.lake.open(self.lake.tables.ledger)
-        if table is None or table.current_snapshot() is None:
-            return frozenset()
-        return self.cache.of(
+        snapshot = table.current_snapshot() if table is not None else None
+        if table is None or snapshot is None:
+            return None, frozenset()
+        batches = self.cache.of(
             table,
             "batches",
             lambda: frozenset(_batch(row) for row in table.scan(selected_fields=_BATCH).to_arrow().to_pylist()),
             size=lambda batches: 200 * len(batches),
         )
+        return snapshot.snapshot_id, batches
 
     def _place(self, row: Mapping[str, Any]) -> list[Any]:
-        return [list(part) for part in order_key(row, self._cursor)]
+        # All rows of a batch observed the same columns, and their names are long: they are in no cursor.
+        return [list(part) for part in order_key(row, self._cursor)[: len(_PLACE)]]
 
-    def _cursor_after(self, place: list[Any], fold: Fold) -> str:
+    def _cursor_after(self, place: list[Any], fold: Fold, published: int | None) -> str:
+        known = [fold.known.get(column) for column in fold.tracked]
         return write_cursor(
             "observations",
-            {"after": place, "version": fold.version, "deleted": fold.deleted, "known": fold.known},
+            {"of": published, "after": place, "version": fold.version, "deleted": fold.deleted, "known": known},
         )
 
-    def _go_on(self, page: str | None) -> tuple[list[Any] | None, Fold]:
+    def _go_on(self, page: str | None, published: int | None) -> tuple[list[Any] | None, Fold]:
         tracked = [name.lower() for name in self.lake.object_file.tracked]
         if page is None:
             return None, Fold(tracked)
-        said = read_cursor("observations", page, after=list, version=int, deleted=bool, known=dict)
-        after = [[int(part[0]), part[1]] for part in said["after"]]
-        return after, Fold(tracked, version=said["version"], deleted=said["deleted"], known=said["known"])
+        said = read_cursor(
+            "observations", page, of=(int, type(None)), after=list, version=int, deleted=bool, known=list
+        )
+        after, known = said["after"], said["known"]
+        fits = len(after) in {1, len(_PLACE)} and all(map(_is_part, after, _PLACE))
+        if not fits or said["version"] < -1 or not all(map(_is_digest, known)):
+            raise not_a_cursor(page)
+        if said["of"] != published or len(known) != len(tracked):
+            raise BadRequest(
+                "A run has published since these observations were read: they may be in other versions now.",
+                remedy="Open the record again.",
+            )
+        seen = {column: code for column, code in zip(tracked, known, strict=True) if code is not None}
+        return after, Fold(tracked, version=said["version"], deleted=said["deleted"], known=seen)
+
+
+def _is_part(part: Any, kind: type) -> bool:
+    """Whether this can be a part of a row's place: a value, or that there is none."""
+    if not isinstance(part, list) or [type(one) for one in part[:1]] != [int]:
+        return False
+    return part == [1, 0] or (len(part) == 2 and part[0] == 0 and type(part[1]) is kind)
+
+
+def _is_digest(code: Any) -> bool:
+    return code is None or (isinstance(code, str) and DIGEST.fullmatch(code) is not None)
 
 
 def spelled(

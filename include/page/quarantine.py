@@ -14,6 +14,9 @@ from include.quality.listing import STATES, Entry, Listing, list_quarantine
 from include.quality.quarantine_table import find_quarantine
 from include.quality.rules import kinds_of
 
+#: So much of an Id records are sorted by.
+_LONGEST_ID = 100
+
 _Key = tuple[int, int, str, str]
 
 
@@ -31,7 +34,7 @@ class QuarantineView:
     def show(self, *, reason: str | None, state: str | None, page: str | None, limit: int) -> dict[str, Any]:
         """One page of it: those that wait for somebody first, then the newest first.
 
-        :param reason: only records that broke this rule.
+        :param reason: only records that broke this rule; those that were replayed since only where `state` says so.
         :param state: only records in this state.
         :param page: cursor of an earlier answer.
         :param limit: most records.
@@ -47,7 +50,7 @@ class QuarantineView:
         entries = [
             entry
             for entry in listing.entries
-            if (state is None or entry.state == state) and (reason is None or reason in kinds_of(entry.reasons))
+            if (state is None or entry.state == state) and (reason is None or _broke(entry, reason, state))
         ]
         keyed = sorted(((_key(entry), entry) for entry in entries), key=lambda one: one[0])
         shown = [(key, entry) for key, entry in keyed if place is None or key > place][: limit + 1]
@@ -83,10 +86,15 @@ class QuarantineView:
         )
 
 
+def _broke(entry: Entry, reason: str, state: str | None) -> bool:
+    return reason in kinds_of(entry.reasons) and (entry.state != "replayed" or state == "replayed")
+
+
 def _key(entry: Entry) -> _Key:
     seen = -round(entry.last_seen.timestamp() * 1_000_000)
     digest = sha256(entry.record.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-    return STATES.index(entry.state), seen, entry.identity or "", digest
+    # What stands where an Id should may be of any length; it goes into a cursor.
+    return STATES.index(entry.state), seen, (entry.identity or "")[:_LONGEST_ID], digest
 
 
 def _spelled(entry: Entry) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from include.page.answers import BadRequest, NotThere, moment, plain
 from include.page.columns import Columns
 from include.page.lake import ObjectLake
 from include.page.links import Links
-from include.page.observations import ObservationReader, spelled
+from include.page.observations import ObservationReader, Observations, spelled
 from include.page.snapshot_cache import SnapshotCache
 from include.page.table_reading import One, TablePlan
 from include.salesforce.ids import to_18
@@ -39,8 +39,10 @@ class RecordView:
         """
         identity = known_id(identity)
         columns = Columns(self.lake.object_file)
+        # In this order: an observation that a run publishes meanwhile is pending, not in a version that is not shown.
+        found = self._reader.read(identity)
         versions = self._versions(identity, columns)
-        observations = self._observations(identity, versions, None)
+        observations = self._observations(found, versions)
         if not versions and not observations["observations"]:
             self.lake.known_dimension()
             raise NotThere(
@@ -66,10 +68,14 @@ class RecordView:
         :param page: cursor of an earlier answer.
         """
         identity = known_id(identity)
-        return self._observations(identity, self._versions(identity, Columns(self.lake.object_file)), page)
+        found = self._reader.read(identity, page)
+        return self._observations(found, self._versions(identity, Columns(self.lake.object_file)))
 
-    def _observations(self, identity: str, versions: Sequence[dict[str, Any]], page: str | None) -> dict[str, Any]:
-        found = ObservationReader(lake=self.lake, cache=self.cache).read(identity, page)
+    @property
+    def _reader(self) -> ObservationReader:
+        return ObservationReader(lake=self.lake, cache=self.cache)
+
+    def _observations(self, found: Observations, versions: Sequence[dict[str, Any]]) -> dict[str, Any]:
         object_file = self.lake.object_file
         scd_ids = [version["scd_id"] for version in versions]
         return {

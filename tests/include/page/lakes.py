@@ -12,17 +12,22 @@ import pyarrow as pa
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
+from pyiceberg.table import Table
 from pyiceberg.transforms import BucketTransform, IdentityTransform
 from pyiceberg.types import BooleanType, LongType, NestedField, StringType, TimestampType
 
 from include.config.environment import current_environment
 from include.config.object_file import ObjectFile, read_object_files
+from include.lake.names import RawTables
 from include.page.lake import ObjectLake
 from include.page.snapshot_cache import SnapshotCache
 
 USER = read_object_files()["user"]
 ENVIRONMENT = current_environment({})
 BEGINNING = datetime(2026, 1, 5)
+#: Source columns.
+TRACKED = tuple(name.lower() for name in USER.tracked)
+_INSTANT = pa.timestamp("us", tz="UTC")
 
 _SCHEMA = Schema(
     NestedField(1, "user_key", LongType()),
@@ -120,6 +125,44 @@ def publish(catalog: SqlCatalog, *files: Iterable[dict[str, Any]]) -> None:
     )
     for rows in files:
         table.append(pa.Table.from_pylist(list(rows), _ARROW))
+
+
+def log(catalog: SqlCatalog, *observations: tuple[str, float, str], tracked: Iterable[str] = TRACKED) -> None:
+    """Append observations of user 1 to the changes log, each in a file of its own.
+
+    :param observations: run, hours after `BEGINNING`, and what each tracked column said.
+    :param tracked: source columns that the log has.
+    """
+    tracked = tuple(tracked)
+    own = [
+        ("id", pa.string()),
+        *((name, _INSTANT) for name in ("lastmodifieddate", "systemmodstamp")),
+        ("isdeleted", pa.bool_()),
+    ]
+    batch = [("_extraction_run_id", pa.string()), ("_extracted_at", _INSTANT), ("_window_end", _INSTANT)]
+    texts = [(name, pa.string()) for name in (*tracked, "_row_hash", "_change", "_observed_columns")]
+    schema = pa.schema([*own, *texts, *batch])
+    table = _table(catalog, RawTables.of(USER, ENVIRONMENT).changes, schema)
+    for run, hour, value in observations:
+        row = {
+            "id": user_id(1), "lastmodifieddate": utc(hour), "systemmodstamp": utc(hour), "isdeleted": False,
+            **dict.fromkeys(tracked, value),
+            "_extraction_run_id": run, "_extracted_at": utc(hour), "_window_end": utc(hour), "_row_hash": "a" * 64,
+            "_change": "upsert", "_observed_columns": ",".join(("id", "systemmodstamp", "isdeleted", *tracked)),
+        }  # fmt: skip
+        table.append(pa.Table.from_pylist([row], schema))
+
+
+def consume(catalog: SqlCatalog, *batches: tuple[str, float]) -> None:
+    """Tell the ledger of batches, as dbt does after it has published them: run, and hours after `BEGINNING`."""
+    schema = pa.schema([("_extraction_run_id", pa.string()), ("_extracted_at", _INSTANT)])
+    rows = [{"_extraction_run_id": run, "_extracted_at": utc(hour)} for run, hour in batches]
+    _table(catalog, RawTables.of(USER, ENVIRONMENT).ledger, schema).append(pa.Table.from_pylist(rows, schema))
+
+
+def _table(catalog: SqlCatalog, name: str, schema: pa.Schema) -> Table:
+    catalog.create_namespace_if_not_exists(name.split(".", maxsplit=1)[0])
+    return catalog.load_table(name) if catalog.table_exists(name) else catalog.create_table(name, schema)
 
 
 def utc(hours: float) -> datetime:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -19,7 +21,7 @@ from include.page.lake import ObjectLake
 from include.quality.quarantine_table import open_quarantine
 from salesforce_history.page import lakes as lakes_module
 from salesforce_history.page.lakes import Lakes
-from tests.include.page.lakes import USER, publish, user_id, versions_of
+from tests.include.page.lakes import USER, log, publish, user_id, versions_of
 from tests.include.page.test_overview import NOW
 
 
@@ -158,6 +160,45 @@ def test_a_lake_that_is_away_is_told_without_a_stack_trace(
     assert "Traceback" not in answer.text
 
 
+def _observations(**forged: Any) -> dict[str, Any]:
+    return {"of": None, "after": [[0, 1]], "version": 0, "deleted": False, "known": [None, None], **forged}
+
+
+@pytest.mark.usefixtures("filled")
+@pytest.mark.parametrize(
+    ("kind", "place"),
+    [
+        ("records", {"name": "\ud800", "id": "x"}),
+        ("changes", {"at": 10**30, "id": "x"}),
+        ("changes", {"at": 1, "id": "\ud800"}),
+        ("quarantine", {"state": 10**30, "seen": 1, "id": "", "record": ""}),
+        ("observations", _observations(version=-2)),
+        ("observations", _observations(version=10**30)),
+        ("observations", _observations(of="x")),
+        ("observations", _observations(known={})),
+        ("observations", _observations(known=[1, 2])),
+        ("observations", _observations(known=["zz", None])),
+        ("observations", _observations(known=[None])),
+        *(
+            ("observations", _observations(after=after))
+            for after in ([], [1], [[]], [[0]], [[0, "x"]], [[2, 0]], [[1, 1]], [[float("inf"), 1]], [[0, True]],
+                          [[0, 1], [0, 1]], [[0, 1], [0, 1], [0, 1], [0, 1], [0, 1]], [[0, 10**30]])
+        ),
+    ],
+)  # fmt: skip
+def test_a_cursor_that_nobody_was_given_is_refused(
+    client: TestClient, catalog: SqlCatalog, kind: str, place: dict[str, Any]
+) -> None:
+    log(catalog, ("r0", 0, "A"), ("r1", 1, "B"))
+    page = base64.urlsafe_b64encode(json.dumps([kind, place]).encode()).decode().rstrip("=")
+    path = f"records/{user_id(1)}/observations" if kind == "observations" else kind
+    answer = client.get(f"/api/user/{path}", params={"page": page})
+    assert answer.status_code == 400, answer.text
+    assert answer.json()["remedy"] in {"Open the list from its beginning.", "Open the record again."}
+    good = base64.urlsafe_b64encode(json.dumps(["observations", _observations()]).encode()).decode()
+    assert client.get(f"/api/user/records/{user_id(1)}/observations", params={"page": good}).status_code == 200
+
+
 @pytest.mark.usefixtures("filled")
 @pytest.mark.parametrize("path", ["records", "changes", f"records/{user_id(2)}"])
 def test_what_an_erasure_takes_away_meanwhile_is_read_anew(
@@ -236,6 +277,16 @@ def test_the_quarantine_is_listed_page_by_page(client: TestClient, catalog: SqlC
     assert client.get("/api/user/quarantine", params={"reason": reason}).json()["total"] == 7
     assert client.get("/api/user/quarantine", params={"reason": "another"}).json()["total"] == 0
     assert client.get("/api/user/quarantine", params={"state": "replayed"}).json()["total"] == 0
+    schema = table.schema().as_arrow()
+    table.append(
+        pa.Table.from_pylist(
+            [dict.fromkeys(schema.names) | row | {"_replayed_at": NOW, "id": user_id(9)} for row in rows[:1]], schema
+        )
+    )
+    answer = client.get("/api/user/quarantine", params={"reason": reason}).json()
+    assert answer["total"] == answer["reasons"][reason] == 7
+    again = client.get("/api/user/quarantine", params={"reason": reason, "state": "replayed"}).json()
+    assert again["total"] == 1
     assert found["replay"]["command"] == "make quarantine OBJECT=user REPLAY=1"
 
 
