@@ -71,7 +71,9 @@ def _answer(view: str, versions: int, cache: SnapshotCache) -> str:
 
 def _overview(lake: ObjectLake, cache: SnapshotCache, _versions: int) -> Any:
     now = datetime(2025, 7, 1, tzinfo=UTC)
-    made = Overview(catalog=lake.catalog, environment=lake.environment, links=_Links(), cache=cache, now=now)
+    made = Overview(
+        catalog=lake.catalog, environment=lake.environment, links=_Links(), cache=cache, now=now, worded=_worded
+    )
     return made.objects([lake.object_file])
 
 

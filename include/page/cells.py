@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 #: Categories of characters that are no text: control, format (which turns the direction), lone surrogates, line ends.
 _OBEYED = ("Cc", "Cf", "Cs", "Zl", "Zp")
-#: With what a spreadsheet's formula may begin.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+#: Where a spreadsheet's formula may begin: at the beginning of a cell, spaces aside, and after a semicolon, which ends
+#: a cell where the decimal sign is a comma. Some take the full-width signs of East Asian scripts as well.
+_FORMULA = re.compile("(^|;)(?=\\s*[=+\\-@\t\r\uff1d\uff0b\uff0d\uff20])")
 
 
 def visible(text: str) -> str:
@@ -23,8 +25,8 @@ def visible(text: str) -> str:
 def as_cell(value: object) -> object:
     """A CSV cell that no spreadsheet takes for a formula.
 
-    :param value: any; texts that begin like a formula get an apostrophe in front.
+    :param value: any; what begins like a formula gets an apostrophe in front.
     """
     if not isinstance(value, str):
         return value
-    return f"'{visible(value)}" if value.startswith(_FORMULA) else visible(value)
+    return visible(_FORMULA.sub(r"\1'", value))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,7 +16,6 @@ from include.config.environment import Environment
 from include.config.object_file import ObjectFile
 from include.lake.alert_log import TABLE as ALERTS
 from include.lake.alert_log import read_lines
-from include.lake.layout import LayoutTooNew
 from include.lake.run_log import TABLE as RUNS
 from include.lake.run_log import read_runs
 from include.lake.watermark import read_lake_state
@@ -51,6 +50,7 @@ class Overview:
     :param links: where a person clicks.
     :param cache: what earlier requests have worked out.
     :param now: the moment of the request.
+    :param worded: what is said of a problem of one object's tables.
     """
 
     catalog: Catalog
@@ -58,6 +58,7 @@ class Overview:
     links: Links
     cache: SnapshotCache
     now: datetime
+    worded: Callable[[Exception], PageProblem]
 
     def objects(self, object_files: Sequence[ObjectFile]) -> list[dict[str, Any]]:
         """The cards.
@@ -69,8 +70,9 @@ class Overview:
 
     def _card(self, object_file: ObjectFile, runs: pa.Table, alerts: pa.Table) -> dict[str, Any]:
         lake = ObjectLake(self.catalog, object_file, self.environment)
-        rows = runs.to_pylist()
-        published = [row for row in rows if row["state"] == "success"]
+        # Oldest first, and there may be many years of them.
+        rows = runs.slice(max(0, runs.num_rows - MOST_RUNS)).to_pylist()
+        published = runs.filter(pc.equal(runs["state"], "success"))
         expected = object_file.expected_rows
         card: dict[str, Any] = {
             "noun": object_file.noun,
@@ -80,8 +82,8 @@ class Overview:
             "tracked": [object_file.dimension_column(name) for name in object_file.tracked],
             "schedule": object_file.schedule,
             "last_run": self._last_run(object_file, rows[-1]) if rows else None,
-            "quality_score": _newest(rows, "quality_score"),
-            "api_usage_percent": _newest(rows, "api_usage_percent"),
+            "quality_score": _newest(runs, "quality_score"),
+            "api_usage_percent": _newest(runs, "api_usage_percent"),
             "expected": {
                 "typical": expected.typical,
                 "minimum": expected.minimum,
@@ -90,23 +92,21 @@ class Overview:
             }
             if expected
             else None,
-            "runs": [self._run(object_file, row) for row in rows[-MOST_RUNS:]],
+            "runs": [self._run(object_file, row) for row in rows],
             "deadlines_missed": self._told(alerts, _LATE)[:MOST_ALERTS],
             "open_failures": [one for one in self._told(alerts, FAILURES) if one["resolved_at"] is None],
             "quarantined": None,
             "problem": None,
         }
-        watermark = max((row["watermark"] for row in published if row["watermark"]), default=None)
+        watermark = pc.max(published["watermark"]).as_py()
         card |= dict.fromkeys(("current_records", "live_records", "deleted_records", "versions"), 0)
         try:
             if watermark is None:
                 watermark = read_lake_state(self.catalog, lake.tables).watermark
             card |= self._counts(lake, published)
             card["quarantined"] = self._quarantined(lake)
-        except LayoutTooNew as problem:
-            card["problem"] = {"error": str(problem), "remedy": "Deploy the release that this lake was written by."}
-        except PageProblem as problem:
-            card["problem"] = problem.as_dict()
+        except Exception as problem:  # noqa: BLE001  (it is told on this card, and hides no other)
+            card["problem"] = self.worded(problem).as_dict()
         found = freshness(watermark=watermark, cron=object_file.cron, now=self.now)
         card["freshness"] = {
             "state": found.state,
@@ -117,9 +117,9 @@ class Overview:
         }
         return card
 
-    def _counts(self, lake: ObjectLake, published: Sequence[dict[str, Any]]) -> dict[str, int]:
+    def _counts(self, lake: ObjectLake, published: pa.Table) -> dict[str, int]:
         """From the last published run; where none is on record, by counting."""
-        last = published[-1] if published else None
+        last = published.slice(published.num_rows - 1).to_pylist()[0] if published.num_rows else None
         if last is not None and last["versions"] is not None and last["live_records"] is not None:
             return _counted(last["records"], last["live_records"], last["versions"])
         table = lake.dimension()
@@ -207,8 +207,9 @@ def _of(rows: pa.Table, object_file: ObjectFile) -> pa.Table:
     return rows.filter(pc.equal(rows["object"], object_file.object))
 
 
-def _newest(rows: Sequence[dict[str, Any]], name: str) -> Any:
-    return next((row[name] for row in reversed(rows) if row[name] is not None), None)
+def _newest(runs: pa.Table, name: str) -> Any:
+    known = runs[name].drop_null()
+    return known[-1].as_py() if len(known) else None
 
 
 def _counted(current: int, live: int, versions: int) -> dict[str, int]:

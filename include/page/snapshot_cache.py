@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 from pyiceberg.table import Table
 
 _Value = TypeVar("_Value")
+#: A table's name, and that of the value.
+_Key = tuple[tuple[str, ...], str]
 
 
 class SnapshotCache:
@@ -23,8 +25,8 @@ class SnapshotCache:
 
     def __init__(self, *, most_bytes: int) -> None:
         self.most_bytes = most_bytes
-        self._kept: OrderedDict[tuple[str, str], tuple[Hashable, Any, int]] = OrderedDict()
-        self._makers: dict[tuple[str, str], threading.Lock] = {}
+        self._kept: OrderedDict[_Key, tuple[Hashable, Any, int]] = OrderedDict()
+        self._makers: dict[_Key, threading.Lock] = {}
         self._lock = threading.Lock()
 
     @property
@@ -40,7 +42,7 @@ class SnapshotCache:
         :param what: names the value.
         """
         with self._lock:
-            return (str(table.metadata.table_uuid), what) in self._kept
+            return (table.name(), what) in self._kept
 
     def of(
         self,
@@ -60,8 +62,10 @@ class SnapshotCache:
         :param also: what else it depends on.
         """
         snapshot = table.current_snapshot()
-        current = (snapshot.snapshot_id if snapshot else None, table.metadata.current_schema_id, also)
-        key = (str(table.metadata.table_uuid), what)
+        metadata = table.metadata
+        current = (metadata.table_uuid, snapshot.snapshot_id if snapshot else None, metadata.current_schema_id, also)
+        # By its name: what was worked out from a table that was dropped and made anew makes room for the new one's.
+        key = (table.name(), what)
         with self._lock:
             maker = self._makers.setdefault(key, threading.Lock())
         with maker:
@@ -75,7 +79,7 @@ class SnapshotCache:
             self._keep(key, current, value, size(value))
             return value
 
-    def _keep(self, key: tuple[str, str], made_of: Hashable, value: Any, size: int) -> None:
+    def _keep(self, key: _Key, made_of: Hashable, value: Any, size: int) -> None:
         with self._lock:
             self._kept.pop(key, None)
             if size > self.most_bytes:

@@ -6,6 +6,7 @@ Texts are numbers here, so a million versions take some 25 MB. It is worked out 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from sys import getsizeof
 from typing import Any
 
 import numpy as np
@@ -70,7 +71,7 @@ class Field:
     @property
     def nbytes(self) -> int:
         """Its memory, roughly."""
-        return int(self.codes.nbytes) + 100 * len(self.known)
+        return int(self.codes.nbytes) + sum(map(getsizeof, self.known)) + 8 * len(self.known)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 from fastapi import APIRouter
@@ -68,8 +69,11 @@ def changes_csv(noun: Noun, asked: PeriodQuery, lakes: LakesDep) -> StreamingRes
     """All of them, for a spreadsheet."""
     found = _changes(lakes.of(noun), asked, lakes)
     name = f"{noun}_{found.field}_changes.csv"
+    parts = found.rows_of_csv()
+    # Read before the answer begins: what goes wrong is then told, and not an empty file.
+    first = next(parts, [])
     return StreamingResponse(
-        _lines(found.rows_of_csv()),
+        _lines(chain([first], parts)),
         media_type="text/csv; charset=utf-8",
         headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )

@@ -31,14 +31,23 @@ def overview(_asked: NoQuery, lakes: LakesDep, links: AddressesDep) -> dict[str,
     }
     try:
         answer["objects"] = Overview(
-            catalog=lakes.catalog(), environment=lakes.environment, links=links, cache=lakes.cache, now=now
+            catalog=lakes.catalog(),
+            environment=lakes.environment,
+            links=links,
+            cache=lakes.cache,
+            now=now,
+            worded=_worded,
         ).objects(good)
     except Exception as problem:  # noqa: BLE001  (whatever it is, the page says what to do about it)
-        told = problem if isinstance(problem, PageProblem) else in_words(problem)
+        told = _worded(problem)
         answer["lake"] = {"state": "unreachable", "message": told.error, "remedy": told.remedy}
         return answer
     answer["lake"] = _state(answer["objects"])
     return answer
+
+
+def _worded(problem: Exception) -> PageProblem:
+    return problem if isinstance(problem, PageProblem) else in_words(problem)
 
 
 def _state(cards: list[dict[str, Any]]) -> dict[str, str | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 from pyiceberg.types import DoubleType
 
 from include.page.answers import BadRequest, moment
-from include.page.changes import Asked, Changes
+from include.page.changes import MOMENTS, Asked, Changes
+from include.page.version_index import version_index
 from tests.include.page.lakes import USER, catalog_in, new_cache, object_lake, publish, user_id, utc, versions_of
 
+_MICROSECOND = timedelta(microseconds=1)
 STATES = st.fixed_dictionaries(
     {
         "division": st.sampled_from(["North", "South", None]),
@@ -92,18 +94,22 @@ def test_it_counts_what_a_person_would(  # noqa: PLR0917  (hypothesis gives them
     assert summary["returned"] == sum(b["is_deleted"] > a["is_deleted"] for b, a in pairs)
     assert summary["first_seen"] == sum(within(record[0]["effective_from"]) for record in records)
 
-    for told in summary["over_time"]:
-        at = datetime.fromisoformat(told["at"]).replace(tzinfo=None)
-        there = [
-            row
+    def there(at: datetime) -> Counter[Any]:
+        return Counter(
+            row[field]
             for record in records
             for row in record
-            if row["effective_from"] <= at
-            and (row["effective_to"] is None or at < row["effective_to"])
-            and not row["is_deleted"]
-            and row[field] == told["value"]
-        ]
-        assert told["records"] == len(there), told
+            if row["effective_from"] <= at and (row["effective_to"] is None or at < row["effective_to"])
+            if not row["is_deleted"]
+        )
+
+    step = (end - begin - _MICROSECOND) // (MOMENTS - 1)
+    moments = [begin + number * step for number in range(MOMENTS)]
+    counted = {at: there(at.replace(tzinfo=None)) for at in moments}
+    values = {value for counts in counted.values() for value in counts}
+    told = [(one["at"], one["value"], one["records"]) for one in summary["over_time"]]
+    assert len(told) == len(moments) * len(values)
+    assert set(told) == {(moment(at), value, counted[at][value]) for at in moments for value in values}
 
     listed = pages(found, limit)
     assert [(one["at"], one["id"], one["from"], one["to"]) for one in listed] == [
@@ -113,9 +119,9 @@ def test_it_counts_what_a_person_would(  # noqa: PLR0917  (hypothesis gives them
         )
     ]
     assert found.total == len(moves)
-    assert sorted(row[:2] for rows in found.rows_of_csv() for row in rows) == sorted(
-        (one["at"], one["id"]) for one in listed
-    )
+    written = [row for rows in found.rows_of_csv() for row in rows]
+    assert sorted(row[:2] for row in written) == sorted((one["at"], one["id"]) for one in listed)
+    assert [row[0] for row in written] == [one["at"] for one in listed]
 
 
 def test_a_filter_narrows_the_list_and_not_the_flows(tmp_path: Path) -> None:
@@ -170,6 +176,14 @@ def test_after_the_newest_version_nothing_has_changed(tmp_path: Path) -> None:
     lake_of(tmp_path, [[(0, {"division": "North"}), (1, {"division": "South"})]])
     found = Changes(object_lake(catalog_in(tmp_path)), new_cache(), Asked(since=utc(1_000)))
     assert (found.total, found.summary()["flows"], found.summary()["since"]) == (0, [], moment(utc(1_000)))
+
+
+def test_the_memory_of_long_texts_is_counted(tmp_path: Path) -> None:
+    publish(
+        catalog_in(tmp_path), [row for n in range(20) for row in versions_of(n, {"division": f"{n}" + "x" * 10_000})]
+    )
+    field = version_index(object_lake(catalog_in(tmp_path)), new_cache()).fields["division"]
+    assert field.nbytes > 20 * 10_000
 
 
 def test_what_cannot_be_asked_is_refused(tmp_path: Path) -> None:

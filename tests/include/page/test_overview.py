@@ -15,6 +15,7 @@ from include.config.object_file import read_object_files
 from include.lake.alert_log import claim, resolve
 from include.lake.layout import LAYOUT_VERSION
 from include.lake.run_log import record_run
+from include.page.answers import LakeUnreachable
 from include.page.freshness import freshness, longest_interval
 from include.page.overview import MOST_RUNS, Overview
 from include.quality.quarantine_table import open_quarantine
@@ -26,7 +27,10 @@ FILES = list(read_object_files().values())
 
 def card(catalog: SqlCatalog, noun: str = "user", **changed: Any) -> dict[str, Any]:
     cache = changed.pop("cache", None) or new_cache()
-    made = Overview(catalog=catalog, environment=ENVIRONMENT, links=Links(), cache=cache, now=NOW)
+    made = Overview(
+        catalog=catalog, environment=ENVIRONMENT, links=Links(), cache=cache, now=NOW,
+        worded=lambda problem: LakeUnreachable(f"{type(problem).__name__}: {problem}", remedy="look"),
+    )  # fmt: skip
     return next(one for one in made.objects(FILES) if one["noun"] == noun)
 
 
@@ -98,6 +102,23 @@ def test_a_chart_has_no_more_runs_than_it_can_show(tmp_path: Path) -> None:
     assert runs[-1]["run_id"] == "run 0"
 
 
+def test_what_only_runs_before_those_of_the_chart_say_is_known(tmp_path: Path) -> None:
+    catalog = catalog_in(tmp_path)
+    run(catalog, "good", hours_ago=5)
+    table = catalog.load_table("sf_ops.pipeline_runs")
+    (good,) = table.scan().to_arrow().to_pylist()
+    nothing = dict.fromkeys(("watermark", "versions", "live_records", "records", "quality_score", "api_usage_percent"))
+    failed = [
+        {**good, **nothing, "run_id": f"run {n}", "state": "failed", "recorded_at": NOW - timedelta(minutes=n)}
+        for n in range(MOST_RUNS)
+    ]
+    table.append(pa.Table.from_pylist(failed, table.schema().as_arrow()))
+    found = card(catalog)
+    assert {one["state"] for one in found["runs"]} == {"failed"}
+    assert found["freshness"]["watermark"] == "2026-01-06T07:00:00Z"
+    assert (found["quality_score"], found["api_usage_percent"], found["versions"]) == (99.5, 1.5, 150)
+
+
 def test_late_is_more_than_two_intervals_of_the_schedule(tmp_path: Path) -> None:
     catalog = catalog_in(tmp_path)
     run(catalog, "one", hours_ago=13)
@@ -159,5 +180,18 @@ def test_a_table_of_a_later_release_is_told_and_hides_no_other_object(tmp_path: 
         change.set_properties({LAYOUT_VERSION: "99"})
     found = card(catalog)
     assert "has layout version 99" in found["problem"]["error"]
-    assert found["problem"]["remedy"] == "Deploy the release that this lake was written by."
+    assert found["problem"]["remedy"] == "look"
+    assert card(catalog, "account")["problem"] is None
+
+
+def test_files_that_are_lost_are_told_and_hide_no_other_object(tmp_path: Path) -> None:
+    """The runs say how fresh the data is all the same."""
+    catalog = catalog_in(tmp_path)
+    run(catalog, "one", hours_ago=1, versions=None)
+    publish(catalog, versions_of(1, {}))
+    for task in catalog.load_table("sf_curated.dim_sf_user_scd").scan().plan_files():
+        Path(task.file.file_path.removeprefix("file://")).unlink()
+    found = card(catalog)
+    assert found["problem"]["error"].startswith("FileNotFoundError")
+    assert (found["freshness"]["state"], found["last_run"]["run_id"]) == ("fresh", "one")
     assert card(catalog, "account")["problem"] is None

@@ -51,6 +51,18 @@ def test_of_many_who_ask_at_once_one_works(table: Table) -> None:
     assert made == [1]
 
 
+def test_a_table_that_is_made_anew_leaves_nothing_of_the_one_before(tmp_path: Path) -> None:
+    """A dimension is rebuilt so that an erased person is in it no more."""
+    catalog, cache = catalog_in(tmp_path), SnapshotCache(most_bytes=100)
+    for name, bytes_kept in (("erased", 40), ("else", 10)):
+        publish(catalog, versions_of(1, {}, name=name))
+        table = catalog.load_table("sf_curated.dim_sf_user_scd")
+        assert cache.of(table, "names", lambda name=name: name, size=lambda _, kept=bytes_kept: kept) == name
+        assert cache.has(table, "names")
+        assert cache.bytes == bytes_kept
+        catalog.drop_table("sf_curated.dim_sf_user_scd")
+
+
 def test_what_else_it_depends_on_counts(table: Table) -> None:
     cache = SnapshotCache(most_bytes=100)
     assert cache.of(table, "it", lambda: 1, size=lambda _: 1, also="a") == 1

@@ -18,6 +18,7 @@ from starlette.testclient import TestClient
 from include.config.object_file import OBJECTS_FOLDER
 from include.lake.run_log import record_run
 from include.page.lake import ObjectLake
+from include.page.records import Search
 from include.quality.quarantine_table import open_quarantine
 from salesforce_history.page import lakes as lakes_module
 from salesforce_history.page.lakes import Lakes
@@ -158,6 +159,35 @@ def test_a_lake_that_is_away_is_told_without_a_stack_trace(
     assert answer.status_code == 503
     assert answer.json()["error"].startswith("The lake cannot be read: OperationalError")
     assert "Traceback" not in answer.text
+
+
+@pytest.mark.usefixtures("filled")
+def test_a_csv_that_cannot_be_read_is_no_empty_file(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lost(search: Search, ids: pa.Array) -> list[str | None]:
+        raise FileNotFoundError(f"names of {len(ids)}")
+
+    monkeypatch.setattr(Search, "names_of", lost)
+    answer = client.get("/api/user/changes.csv")
+    assert answer.status_code == 503
+    assert "FileNotFoundError" in answer.json()["error"]
+
+
+def test_a_csv_of_nothing_has_its_columns(client: TestClient, catalog: SqlCatalog) -> None:
+    publish(catalog, versions_of(1, {}))
+    assert client.get("/api/user/changes.csv").text == "at,id,name,field,from,to\r\n"
+
+
+def test_an_object_whose_files_are_lost_hides_no_other(client: TestClient, catalog: SqlCatalog, tmp_path: Path) -> None:
+    record_run(catalog, "sf_ops", {"run_id": "a", "object": "User", "state": "success", "watermark": NOW})
+    publish(catalog, versions_of(1, {}))
+    for file in (tmp_path / "lake" / "warehouse" / "sf_curated").rglob("*.parquet"):
+        file.unlink()
+    found = client.get("/api/overview").json()
+    assert found["lake"]["state"] == "ready"
+    account, user = found["objects"]
+    assert account["problem"] is None
+    assert user["problem"]["error"].startswith("The lake cannot be read: FileNotFoundError")
+    assert user["last_run"]["run_id"] == "a"
 
 
 def _observations(**forged: Any) -> dict[str, Any]:
