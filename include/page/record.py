@@ -42,8 +42,8 @@ class RecordView:
         # In this order: an observation that a run publishes meanwhile is pending, not in a version that is not shown.
         found = self._reader.read(identity)
         versions = self._versions(identity, columns)
-        observations = self._observations(found, versions)
-        if not versions and not observations["observations"]:
+        observations = self._spelled(found, versions)
+        if not versions and not observations:
             self.lake.known_dimension()
             raise NotThere(
                 f"{self.lake.object_file.object} {identity} is not in the history.",
@@ -53,12 +53,14 @@ class RecordView:
         return {
             "id": identity,
             "object": self.lake.object_file.object,
-            "name": latest["name"] if latest else observations["observations"][-1]["values"].get("name"),
+            "name": latest["name"] if latest else observations[-1]["values"].get("name"),
             "salesforce_url": f"{site}/{identity}" if site else None,
             "tracked": list(columns.tracked),
             "labels": columns.labels,
             "versions": versions,
-            **observations,
+            "observations": observations,
+            "observations_next": found.next,
+            "pending": found.pending,
         }
 
     def observations(self, identity: str, page: str) -> dict[str, Any]:
@@ -69,20 +71,15 @@ class RecordView:
         """
         identity = known_id(identity)
         found = self._reader.read(identity, page)
-        return self._observations(found, self._versions(identity, Columns(self.lake.object_file)))
+        versions = self._versions(identity, Columns(self.lake.object_file))
+        return {"observations": self._spelled(found, versions), "next": found.next, "pending": found.pending}
 
     @property
     def _reader(self) -> ObservationReader:
         return ObservationReader(lake=self.lake, cache=self.cache)
 
-    def _observations(self, found: Observations, versions: Sequence[dict[str, Any]]) -> dict[str, Any]:
-        object_file = self.lake.object_file
-        scd_ids = [version["scd_id"] for version in versions]
-        return {
-            "observations": spelled(found, scd_ids, object_file, self.links),
-            "observations_next": found.next,
-            "pending": found.pending,
-        }
+    def _spelled(self, found: Observations, versions: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        return spelled(found, [version["scd_id"] for version in versions], self.lake.object_file, self.links)
 
     def _versions(self, identity: str, columns: Columns) -> list[dict[str, Any]]:
         table = self.lake.dimension()

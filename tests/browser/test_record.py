@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
-from playwright.sync_api import FrameLocator, Locator, expect
+from playwright.sync_api import FrameLocator, Locator, Route, expect
 
 from tests.browser.conftest import Tab
 
@@ -182,6 +183,30 @@ def test_the_observations_behind_a_version_are_marked_and_lead_to_their_runs(tab
     expect(table.locator(".all-fields").first).to_contain_text("lastmodifieddate")
     table.get_by_role("link", name=re.compile("2026-01-05 12:00")).click()
     expect(tab.page).to_have_url(re.compile(r"/dags/sf_user_pipeline/runs/manual__2026-01-05T12"))
+
+
+def test_observations_that_wait_for_the_next_run_are_counted_over_all_pages(tab: Tab) -> None:
+    """A page that cannot be gone on with says what to do. The answers are not Airflow's own: nothing waits there."""
+
+    def answer(route: Route) -> None:
+        if "/observations" not in route.request.url:
+            found = route.fetch().json()
+            waiting.extend({**one, "version": None, "opened_version": None} for one in found["observations"])
+            route.fulfill(json={**found, "observations": waiting, "observations_next": "next", "pending": 3})
+        elif "page=next" in route.request.url:
+            route.fulfill(json={"observations": waiting[:1], "next": "last", "pending": 1})
+        else:
+            told = {"error": "A run has published since.", "remedy": "Open the record again."}
+            route.fulfill(json=told, status=400)
+
+    waiting: list[dict[str, Any]] = []
+    tab.page.route(re.compile(r"/api/user/records/"), answer)
+    view = tab.open(ADA)
+    expect(view.get_by_text("At least 3 observations will be in the history after the next run.")).to_be_visible()
+    view.get_by_role("button", name="Show more").click()
+    expect(view.get_by_text("At least 4 observations will be in the history after the next run.")).to_be_visible()
+    view.get_by_role("button", name="Show more").click()
+    expect(view.get_by_role("alert")).to_contain_text("Open the record again.")
 
 
 @pytest.mark.parametrize(

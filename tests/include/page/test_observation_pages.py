@@ -105,6 +105,19 @@ def test_a_column_that_the_log_has_not_got_yet_is_empty(tmp_path: Path) -> None:
     assert (placed.version, placed.opens) == (0, True)
 
 
+def test_the_page_goes_on_from_each_answer_to_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    catalog = catalog_in(tmp_path)
+    log(catalog, *((f"r{number}", number, f"v{number}") for number in range(4)))
+    monkeypatch.setattr(RecordView, "_reader", property(lambda _: reader(catalog, 1)))
+    view = RecordView(lake=object_lake(catalog), cache=new_cache(), links=Links())
+    first = view.show(user_id(1), site=None)
+    seen, page = first["observations"], first["observations_next"]
+    while page is not None:
+        answer = view.observations(user_id(1), page)
+        seen, page = [*seen, *answer["observations"]], answer["next"]
+    assert [one["run_id"] for one in seen] == ["r0", "r1", "r2", "r3"]
+
+
 def test_each_page_tells_how_many_of_it_are_pending(tmp_path: Path) -> None:
     catalog = catalog_in(tmp_path)
     log(catalog, *((f"r{number}", number, f"v{number}") for number in range(5)))

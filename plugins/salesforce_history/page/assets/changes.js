@@ -113,7 +113,7 @@ function Filters({ answer, parameters, change }) {
         value=${field ?? answer?.field ?? ""}
         onChange=${(event) => change({ field: event.currentTarget.value, from: null, to: null })}
       >
-        ${fields.map((one) => html`<option key=${one} value=${one}>${title(one)}</option>`)}
+        ${[...fields, "is_deleted"].map((one) => html`<option key=${one} value=${one}>${title(one)}</option>`)}
       </select>
     </label>
     ${choice("from", "From", from)} ${choice("to", "To", to)}

@@ -2,6 +2,8 @@
 import { html } from "./html.js";
 
 const NUMBERS = new Intl.NumberFormat("en-US", { maximumFractionDigits: 2 });
+// What a record holds is not rounded.
+const EXACT = new Intl.NumberFormat("en-US", { maximumFractionDigits: 20 });
 const UNITS = [
   ["d", 86_400],
   ["h", 3_600],
@@ -66,7 +68,7 @@ export function spoken(value) {
   if (value === null || value === undefined) return "empty";
   if (value === true) return "yes";
   if (value === false) return "no";
-  return typeof value === "number" ? NUMBERS.format(value) : String(value);
+  return typeof value === "number" ? EXACT.format(value) : String(value);
 }
 
 /** How a value travels in an address: an empty field is the empty text. */

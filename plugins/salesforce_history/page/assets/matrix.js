@@ -4,20 +4,32 @@ import { html, useMemo } from "./html.js";
 
 const same = (value, text) => text !== null && asked(value) === text;
 
+/** Rows and columns that are shown at most. */
+const MOST = 40;
+
+/** Values with the records that moved from or to them; the heaviest come first. */
+function heaviest(flows, side) {
+  const records = new Map();
+  for (const flow of flows) records.set(flow[side], (records.get(flow[side]) ?? 0) + flow.records);
+  return [...records].sort(([, one], [, other]) => other - one).map(([value]) => value);
+}
+
 /** Values in the order of their names, "empty" last. */
 function ordered(values) {
-  return [...new Set(values)].sort(
+  return [...values].sort(
     (one, other) => (one === null) - (other === null) || spoken(one).localeCompare(spoken(other), "en", { numeric: true }),
   );
 }
 
 export function Matrix({ answer, name, chosen, choose }) {
-  const { froms, tos, counts, most } = useMemo(() => {
+  const { froms, tos, counts, most, hidden } = useMemo(() => {
     const cells = new Map();
     for (const flow of answer.flows) cells.set(JSON.stringify([flow.from, flow.to]), flow.records);
+    const [from, to] = ["from", "to"].map((side) => heaviest(answer.flows, side));
     return {
-      froms: ordered(answer.flows.map((flow) => flow.from)),
-      tos: ordered(answer.flows.map((flow) => flow.to)),
+      froms: ordered(from.slice(0, MOST)),
+      tos: ordered(to.slice(0, MOST)),
+      hidden: Math.max(0, from.length - MOST) + Math.max(0, to.length - MOST),
       counts: cells,
       most: Math.max(1, ...cells.values()),
     };
@@ -41,7 +53,7 @@ export function Matrix({ answer, name, chosen, choose }) {
   };
   return html`<section class="figure" aria-labelledby="matrix">
     <h2 id="matrix">From → to: ${name}</h2>
-    <p class="muted">Records that moved. A cell filters the list below.</p>
+    <p class="muted">Records that moved. A cell filters the list below.${hidden > 0 && ` Only the ${MOST} values that most records left, and the ${MOST} that most reached, are shown.`}</p>
     ${
       froms.length === 0
         ? html`<p class="nothing">No record moved in this period.</p>`

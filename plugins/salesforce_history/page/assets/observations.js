@@ -1,6 +1,6 @@
 // What was seen of a record, run by run: the evidence behind its versions.
 import { usePages } from "./api.js";
-import { Value, When } from "./format.js";
+import { many, Value, When } from "./format.js";
 import { html, useMemo } from "./html.js";
 import { Out } from "./links.js";
 import { Problem } from "./notices.js";
@@ -12,6 +12,7 @@ export function Observations({ record, noun, versions, named, at }) {
   const pages = usePages(record.id, { path: [noun, "records", record.id, "observations"], list: "observations", start });
   const numbers = new Map(versions.map((version) => [version.scd_id, version.number]));
   const shown = versionAt(versions, at)?.scd_id;
+  const pending = pages.items.filter((seen) => seen.version === null).length;
   const columns = [
     { head: "Version", row: true, cell: (seen) => numberOf(seen, numbers) },
     {
@@ -26,6 +27,10 @@ export function Observations({ record, noun, versions, named, at }) {
   return html`<section aria-labelledby="observations">
     <h2 id="observations">Observations</h2>
     <p class="muted">Each row is what one run read of the record. The rows of the version that is shown above are marked.</p>
+    ${
+      pending > 0 &&
+      html`<p class="pending">${pages.next ? "At least " : ""}${many(pending, "observation")} will be in the history after the next run.</p>`
+    }
     <${Table}
       caption="Observations"
       columns=${columns}

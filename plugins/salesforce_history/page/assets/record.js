@@ -47,7 +47,6 @@ function Known({ record, noun, asked, q, now }) {
       </div>
       ${last && html`<p><${Standing} deleted=${last.is_deleted} active=${last.is_active} /></p>`}
     </header>
-    ${record.pending > 0 && html`<p class="pending">${many(record.pending, "observation")} will be in the history after the next run.</p>`}
     ${
       versions.length > 0 &&
       html`<${Timeline} versions=${versions} tracked=${record.tracked} named=${named} at=${at} setAt=${setAt} until=${until} />
