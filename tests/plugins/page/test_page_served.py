@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -43,7 +44,7 @@ def base(home: Path) -> Iterator[str]:
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(PROJECT / "plugins"),
         "AIRFLOW__CORE__DAGS_FOLDER": str(home / "dags"),
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "vera:viewer",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "vera:viewer,nora:",
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
         "AIRFLOW__API__BASE_URL": f"http://127.0.0.1:{port}/team/airflow",
         "AIRFLOW__API_AUTH__JWT_SECRET": _SECRET,
@@ -87,10 +88,12 @@ def _answers(url: str) -> bool:
 @pytest.fixture(scope="module")
 def token(base: str, home: Path) -> str:
     """Of a viewer: who may look, and change nothing."""
-    import json
+    return token_of("vera", base, home)
 
+
+def token_of(name: str, base: str, home: Path) -> str:
     passwords = json.loads((home / "simple_auth_manager_passwords.json.generated").read_text())
-    login = {"username": "vera", "password": passwords["vera"]}
+    login = {"username": name, "password": passwords[name]}
     answer = requests.post(f"{base}/auth/token", json=login, timeout=10)
     told: str = answer.json()["access_token"]
     return told
@@ -119,6 +122,17 @@ def test_without_a_session_nothing_is_shown(base: str, token: str, path: str) ->
         "remedy": "Sign in to Airflow, then open this page again.",
     }
     assert requests.post(url, timeout=30).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "path", ["salesforce-history/", "salesforce-history/api/user/records", "cosmos/salesforce_history/manifest.json"]
+)
+def test_who_has_a_session_and_no_right_sees_nothing(base: str, home: Path, path: str) -> None:
+    """Nora can log in, and has no role."""
+    answer = get(f"{base}/{path}", token_of("nora", base, home))
+    assert answer.status_code == 403
+    assert answer.json()["error"] == "You may not see this page."
+    assert "Viewer has that" in answer.json()["remedy"]
 
 
 def test_with_airflows_own_session_it_answers(base: str, token: str) -> None:
