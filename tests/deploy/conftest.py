@@ -90,9 +90,8 @@ class Scene:
         return Said(code, text.getvalue())
 
     def start(self, command: str, *more: str) -> subprocess.Popen[str]:
-        """Start it, and let it run. It hears Ctrl-C, even where these tests run in the background and do not."""
-        usual = signal.signal(signal.SIGINT, signal.default_int_handler)
-        try:
+        """Start it, and let it run."""
+        with _children_hear_ctrl_c():
             return subprocess.Popen(
                 self.arguments(command, *more),
                 cwd=PROJECT,
@@ -102,8 +101,6 @@ class Scene:
                 stderr=subprocess.STDOUT,
                 text=True,
             )
-        finally:
-            signal.signal(signal.SIGINT, usual)
 
     def read_until(self, process: subprocess.Popen[str], text: str) -> None:
         """Read what a started command prints, up to a line with that text."""
@@ -125,17 +122,18 @@ class Scene:
     def at_terminal(self, command: str, *more: str, answers: list[tuple[str, str]]) -> Said:
         """Run it at a terminal, and answer what it asks: (text that is waited for, what is typed)."""
         ours, theirs = pty.openpty()
-        process = subprocess.Popen(
-            self.arguments(command, *more),
-            cwd=PROJECT,
-            env={**self.variables(), "TERM": "dumb", "COLUMNS": "140"},
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
-            start_new_session=True,
-            # Its own terminal, so that Ctrl-C is one. This process has no threads.
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509
-        )
+        with _children_hear_ctrl_c():
+            process = subprocess.Popen(
+                self.arguments(command, *more),
+                cwd=PROJECT,
+                env={**self.variables(), "TERM": "dumb", "COLUMNS": "140"},
+                stdin=theirs,
+                stdout=theirs,
+                stderr=theirs,
+                start_new_session=True,
+                # Its own terminal, so that Ctrl-C is one; a system call, which no lock of a thread can hold up.
+                preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509
+            )
         os.close(theirs)
         read, waiting, until = "", list(answers), time.monotonic() + 120
         from_here = 0
@@ -169,6 +167,16 @@ class Scene:
             aws_secret_access_key="stand-in",
             config=Config(inject_host_prefix=False),
         )
+
+
+@contextmanager
+def _children_hear_ctrl_c() -> Iterator[None]:
+    """Even where these tests run in the background and do not."""
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, usual)
 
 
 @contextmanager

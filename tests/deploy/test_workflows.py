@@ -79,15 +79,20 @@ def test_no_text_from_outside_is_put_into_a_script(workflow: dict[Any, Any]) -> 
     assert "secrets." not in str(workflow), "credentials come by OIDC"
 
 
+def _recipe(target: str) -> str:
+    """The lines of a target of the Makefile."""
+    return "".join(re.findall(rf"^{target}:.*\n((?:\t.*\n)+)", MAKEFILE, re.MULTILINE))
+
+
 def test_a_change_is_checked_as_on_a_laptop() -> None:
     commands = [
         step["run"] for step in _steps(_read(PROJECT / ".github" / "workflows" / "pull-request.yml")) if "run" in step
     ]
     assert {"make lint", "make test"} <= set(commands)
     assert any(re.search(r"compile .*--target athena", command) for command in commands)
-    recipe = MAKEFILE.partition("\nlint:")[2].partition("\n\n")[0]
-    assert "cfn-lint deploy/cloudformation/*.yaml" in recipe
-    assert "local.policy_scan" in recipe
+    assert " lint-cloud " in _recipe("lint")
+    assert "cfn-lint deploy/cloudformation/*.yaml" in _recipe("lint-cloud")
+    assert "local.policy_scan" in _recipe("lint-cloud")
 
 
 def test_a_deployment_shows_its_plan_and_waits_for_an_environments_approval() -> None:

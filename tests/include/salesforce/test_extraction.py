@@ -318,7 +318,10 @@ def test_pages_side_by_side_stage_the_same_files_as_one_behind_the_other(
     client.sleep = lambda _: None
     try:
         together = read(client, USER, window(), "bulk")
-        assert shared_org.faults_struck() == [3, 1, 1]
+        short, dropped, expired = shared_org.faults_struck()
+        # Three lists of pages; once more, if the session expires just then.
+        assert short in {3, 4}
+        assert (dropped, expired) == (1, 1)
     finally:
         shared_org.clear_faults()
     assert [pq.read_table(uri) for uri in together.files] == expected
