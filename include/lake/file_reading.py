@@ -45,22 +45,30 @@ def read_pieces(
         wanted = pa.schema([wanted.field(name) for name in columns])
     if row_filter is None and not task.delete_files and task.file.file_format == FileFormat.PARQUET:
         with table.io.new_input(task.file.file_path).open() as stream, pq.ParquetFile(stream, pre_buffer=True) as file:
-            names = _names_in(file.schema_arrow, wanted, table)
-            if names is not None:
-                yield from _plain(file, names, wanted)
+            names = names_in(file.schema_arrow, wanted, table)
+            if names is not None and len(names) == len(wanted):
+                yield from _plain(file, list(names.values()), wanted)
                 return
     yield from _scanned(table, task, wanted, row_filter or AlwaysTrue())
 
 
-def _names_in(found: pa.Schema, wanted: pa.Schema, table: Table) -> list[str] | None:
-    """What the wanted columns are called in a file; None if one lacks there, or has another type."""
+def names_in(found: pa.Schema, wanted: pa.Schema, table: Table) -> dict[str, str] | None:
+    """What the wanted columns are called in a file, by their field ids.
+
+    :param found: the file's schema.
+    :param wanted: the columns, as the table has them.
+    :param table: the loaded table.
+    :return: wanted column → name in the file, without those that it lacks; None if one has another type there.
+    """
     by_id = {(field.metadata or {}).get(_FIELD_ID): field for field in found}
-    names = []
+    names = {}
     for field in wanted:
         there = by_id.get(str(table.schema().find_field(field.name).field_id).encode())
-        if there is None or not (there.type == field.type or (there.type in _TEXTS and field.type in _TEXTS)):
+        if there is None:
+            continue
+        if there.type != field.type and not (there.type in _TEXTS and field.type in _TEXTS):
             return None
-        names.append(there.name)
+        names[field.name] = there.name
     return names
 
 

@@ -25,7 +25,7 @@ from pyiceberg.typedef import Record
 from pyiceberg.types import StringType
 
 from include.lake.data_files import KeyedFile, equal_to, keyed_files
-from include.lake.file_reading import read_pieces
+from include.lake.file_reading import names_in, read_pieces
 from include.lake.tables import arrow_schema
 from include.page.snapshot_cache import SnapshotCache
 
@@ -35,8 +35,6 @@ PIECE_VALUES = 1_000_000
 _VALUES_OF_ONE = 50_000
 #: Memory of what is known of a file, roughly.
 _BYTES_OF_A_FILE = 6_000
-_FIELD_ID = b"PARQUET:field_id"
-_TEXTS = (pa.string(), pa.large_string())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,7 +155,6 @@ class FileReader:
         self.one = one
         known = arrow_schema(table)
         self.wanted = pa.schema([known.field(name) for name in columns])
-        self.ids = {name: str(table.schema().find_field(name).field_id).encode() for name in columns}
         self._deletes: dict[str, pa.Table] = {}
 
     def pieces(self, task: FileScanTask) -> Iterator[pa.Table]:
@@ -168,26 +165,13 @@ class FileReader:
         if task.file.file_format == FileFormat.PARQUET and all(map(_by_position, task.delete_files)):
             with self.table.io.new_input(task.file.file_path).open() as stream:
                 metadata = pq.read_metadata(stream)
-                names = self._names(metadata.schema.to_arrow_schema())
+                names = names_in(metadata.schema.to_arrow_schema(), self.wanted, self.table)
                 if names is not None:
                     yield from self._plain(stream, metadata, task, names)
                     return
         exactly = equal_to(self.one.column, self.one.value) if self.one else None
         for piece in read_pieces(self.table, task, self.wanted.names, exactly):
             yield self._shaped(dict(zip(piece.schema.names, piece.columns, strict=True)), piece.num_rows)
-
-    def _names(self, found: pa.Schema) -> dict[str, str] | None:
-        """Wanted column → what it is called in the file; None if one has another type there."""
-        by_id = {(field.metadata or {}).get(_FIELD_ID): field for field in found}
-        names = {}
-        for field in self.wanted:
-            there = by_id.get(self.ids[field.name])
-            if there is None:
-                continue
-            if there.type != field.type and not (there.type in _TEXTS and field.type in _TEXTS):
-                return None
-            names[field.name] = there.name
-        return names
 
     def _plain(
         self, stream: Any, metadata: pq.FileMetaData, task: FileScanTask, names: dict[str, str]
