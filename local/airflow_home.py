@@ -68,6 +68,8 @@ class AirflowHome:
             # Between two tasks the scheduler sleeps, a second by default: with thirty tasks a run, half a minute of it.
             "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.3",
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.folder}/airflow.db",
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONNECT_ARGS": "local.airflow_database.CONNECT_ARGS",
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONNECT_ARGS_ASYNC": "local.airflow_database.CONNECT_ARGS_ASYNC",
             "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(self.folder / "logs"),
             "AIRFLOW__API__HOST": "127.0.0.1",
             "AIRFLOW__COSMOS__ENABLE_TELEMETRY": "False",

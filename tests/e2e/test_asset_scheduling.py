@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
-import subprocess
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,11 +21,9 @@ from local.airflow_home import AirflowHome
 from local.org.handle import OrgHandle, start_org
 from tests.e2e.conftest import PROJECT
 from tests.kept_database import with_database
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.scheduler
-
-#: How long anything may take before the test gives up on it, seconds.
-PATIENCE = 180
 
 #: The pipeline up to the lake in one task, with the schedule and the assets of the real one.
 PIPELINE = """
@@ -122,18 +118,6 @@ class Airflow:
         return self.call("GET", path)["value"]
 
 
-def wait_for(
-    look: Callable[[], Any], what: str, *, while_alive: Sequence[subprocess.Popen[bytes]] = (), log: Path | None = None
-) -> Any:
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline and all(process.poll() is None for process in while_alive):
-        if found := look():
-            return found
-        time.sleep(0.5)
-    told = f"; its log ends\n{log.read_text()[-4000:]}" if log else ""
-    raise AssertionError(f"waited {PATIENCE} s, or until a process ended, for {what} in vain{told}")
-
-
 @pytest.fixture
 def org(tmp_path: Path) -> Iterator[OrgHandle]:
     """An org with three users."""
@@ -198,7 +182,12 @@ def airflow(tmp_path: Path, org: OrgHandle, queue: tuple[Any, str, dict[str, str
         children = [psutil.Process(part.pid) for part in parts]
         try:
             started = Airflow(home, port)
-            wait_for(started.log_in, "Airflow, and its DAGs", while_alive=parts, log=path)
+            wait_for(
+                started.log_in,
+                "Airflow, and its DAGs",
+                alive=lambda: all(part.poll() is None for part in parts),
+                log=path,
+            )
             yield started
         finally:
             # Airflow's own children do not always follow it.

@@ -10,7 +10,6 @@ import json
 import shutil
 import socket
 import sqlite3
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime, timedelta
@@ -29,6 +28,7 @@ from local.org.handle import OrgHandle, start_org
 from tests.e2e.conftest import PROJECT
 from tests.e2e.test_scheduler import Airflow, events
 from tests.kept_database import with_database
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.scheduler
 
@@ -40,8 +40,6 @@ SLAS = {
 }
 #: No interval ends while the test runs (but for New Year's night): switching a DAG on makes one run.
 SCHEDULE = "0 0 1 1 *"
-#: How long anything may take before the test gives up on it, seconds.
-PATIENCE = 300
 FOLDERS = ("dags", "plugins", "include", "dbt", "local")
 
 
@@ -154,15 +152,6 @@ def callbacks(airflow: Airflow, dag_id: str, run_id: str) -> list[str]:
     ]
 
 
-def wait_for(what: Any, *, within: float = PATIENCE) -> Any:
-    deadline = time.monotonic() + within
-    while time.monotonic() < deadline:
-        if found := what():
-            return found
-        time.sleep(0.5)
-    raise AssertionError(f"did not happen within {within} s: {what}")
-
-
 def state(airflow: Airflow, dag_id: str, run_id: str) -> str:
     return str(airflow.call("GET", f"dags/{dag_id}/dagRuns/{run_id}")["state"])
 
@@ -185,19 +174,26 @@ def test_what_is_late_is_told_once_and_then_once_more(airflow: Airflow, cloud: C
     org.set_faults([Fault(do=Answer(status=404, code="NOT_FOUND", message="no such thing"), path="*/User/describe")])
     for dag_id in (ACCOUNT, USER):
         airflow.call("PATCH", f"dags/{dag_id}", json={"is_paused": False})
-    (reading,), (failed,) = (wait_for(lambda dag_id=dag_id: runs(airflow, dag_id)) for dag_id in (ACCOUNT, USER))
-    wait_for(lambda: state(airflow, USER, failed) == "failed")
-    wait_for(lambda: tasks(airflow, ACCOUNT, reading)["validate"] == "success")
+    (reading,), (failed,) = (
+        wait_for(lambda dag_id=dag_id: runs(airflow, dag_id), f"a run of {dag_id}") for dag_id in (ACCOUNT, USER)
+    )
+    wait_for(lambda: state(airflow, USER, failed) == "failed", "the failure of a run")
+    wait_for(lambda: tasks(airflow, ACCOUNT, reading)["validate"] == "success", "the end of validate")
 
     # One run hangs in extract, the next one cannot start, and the other DAG's tasks get no slot any more.
     org.set_faults([Fault(do=Hang(seconds=600), path=QUERY, contains="from user", lacks="count()", times=None)])
     hanging = trigger(airflow, USER)
     waiting = trigger(airflow, USER)
-    wait_for(lambda: org.faults_struck()[0])
+    wait_for(lambda: org.faults_struck()[0], "a query that hangs")
     set_pools(airflow, slots=0)
 
     looked = [(USER, hanging, 2), (USER, waiting, 2), (USER, failed, 2), (ACCOUNT, reading, 1)]
-    wait_for(lambda: all(len(callbacks(airflow, dag_id, run)) >= count for dag_id, run, count in looked))
+    wait_for(
+        lambda: all(len(callbacks(airflow, dag_id, run)) >= count for dag_id, run, count in looked),
+        "the callbacks of all deadlines",
+        log=airflow.home.logs / "up.log",
+        told=lambda: [(run, count, callbacks(airflow, dag_id, run)) for dag_id, run, count in looked],
+    )
     told = {run: callbacks(airflow, dag_id, run) for dag_id, run, _ in looked if run != failed}
     assert all(answer.startswith("told: ") for answers in told.values() for answer in answers), told
 
