@@ -20,7 +20,7 @@ _Ids = npt.NDArray[np.bytes_]
 
 _WIDTH = 18
 #: Ids held in memory (18 bytes each) before they are written away.
-_HELD = 1 << 18
+_HELD = 1 << 16
 #: A part of 100 million Ids is 28 MB.
 _PARTS = 64
 _PART_BITS = 6
