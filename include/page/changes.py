@@ -184,16 +184,14 @@ class Changes:
         """Records that are there, by value, at equally spaced moments from the first of the period on."""
         step = max(1, (self.until - 1 - self.since) // (MOMENTS - 1))
         count = min(MOMENTS, (self.until - 1 - self.since) // step + 1)
-        codes = self.values.codes + np.int32(1)
         width, steps = len(self.values.known) + 1, count + 1
-        there = ~self.index.deleted
         # A version is counted from the first moment that is not before its beginning, to the last before its end.
         begins = _step_of(self.index.opened, self.since, step, count)
         ends = _step_of(self.index.closed, self.since, step, count)
-        there &= begins < ends
-        cells = codes[there].astype(np.int64) * steps
-        counted = np.bincount(cells + begins[there], minlength=width * steps)
-        counted -= np.bincount(cells + ends[there], minlength=width * steps)
+        row_of_value = (self.values.codes + np.int64(1)) * steps
+        counted = _changes_of_counts(row_of_value, begins, ends, width * steps)
+        gone = np.flatnonzero(self.index.deleted)
+        counted -= _changes_of_counts(row_of_value[gone], begins[gone], ends[gone], width * steps)
         counts = counted.reshape(width, steps).cumsum(axis=1)[:, :-1]
         peak = counts.max(axis=1)
         most = np.argsort(-peak, kind="stable")[:MOST_VALUES]
@@ -245,6 +243,13 @@ def _step_of(at: _Numbers, since: int, step: int, count: int) -> _Numbers:
     """The first of `count` moments, `step` apart from `since` on, that is not before; `count`: it is after all."""
     within = np.clip(at, since, since + count * step)
     return -((since - within) // step)
+
+
+def _changes_of_counts(row_of_value: _Numbers, begins: _Numbers, ends: _Numbers, cells: int) -> _Numbers:
+    """By how much the count of each value changes at each moment: a version adds one, and takes it away at its end."""
+    counted: _Numbers = np.bincount(row_of_value + begins, minlength=cells)
+    counted -= np.bincount(row_of_value + ends, minlength=cells)
+    return counted
 
 
 def _numbered(values: _Numbers, limit: int) -> tuple[_Numbers, _Numbers]:
