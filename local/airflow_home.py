@@ -18,6 +18,7 @@ from typing import Any
 
 import yaml
 
+from local.airflow_database import connect_args
 from local.dbt_docs import docs_setting
 from local.org.handle import OrgHandle
 
@@ -68,8 +69,7 @@ class AirflowHome:
             # Between two tasks the scheduler sleeps, a second by default: with thirty tasks a run, half a minute of it.
             "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.3",
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.folder}/airflow.db",
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONNECT_ARGS": "local.airflow_database.CONNECT_ARGS",
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONNECT_ARGS_ASYNC": "local.airflow_database.CONNECT_ARGS_ASYNC",
+            **connect_args(),
             "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(self.folder / "logs"),
             "AIRFLOW__API__HOST": "127.0.0.1",
             "AIRFLOW__COSMOS__ENABLE_TELEMETRY": "False",

@@ -6,7 +6,6 @@ import argparse
 import contextlib
 import json
 import os
-import secrets
 import signal
 import socket
 import subprocess
@@ -21,9 +20,11 @@ import psutil
 import requests
 
 from include.config.object_file import ObjectFileError, read_object_files
+from local.airflow_database import connect_args
 from local.airflow_home import PROJECT, AirflowHome
 from local.dbt_docs import put_docs
 from local.exclusive import LakeInUse, is_free, only_one
+from local.lake.catalog import LAKE_VARIABLE, lake_folder
 from local.org.handle import OrgHandle, start_org
 from local.org.scenario import load_scenario
 from local.story import write as write_story
@@ -134,6 +135,9 @@ def start_airflow(
 ) -> list[subprocess.Popen[bytes]]:
     """Start Airflow's processes. Not `airflow standalone`: its log servers would listen on every interface.
 
+    What each of them would make if it lacked is made before, by one: Airflow's configuration file, which holds the keys
+    that connections are encrypted with and tokens are signed with, and the tables of the lake's catalog.
+
     :param variables: from `AirflowHome.variables()`; the home is prepared.
     :param port: of Airflow's UI and API on loopback.
     :param cwd: their working directory.
@@ -146,11 +150,12 @@ def start_airflow(
         **variables,
         "AIRFLOW__API__PORT": str(port),
         "AIRFLOW__API__BASE_URL": url,
-        # Else each of them makes one up, where none has written Airflow's configuration file yet.
-        "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_urlsafe(32),
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
     }
+    if not (Path(variables["AIRFLOW_HOME"]) / "airflow.cfg").exists():
+        _write_configuration(environment, cwd)
+    lake_folder(variables[LAKE_VARIABLE]).open_catalog().engine.dispose()
     parts = [
         ["airflow", "api-server", "--host", "127.0.0.1", "--port", str(port)],
         ["local.preloaded", "scheduler", "--skip-serve-logs"],
@@ -158,9 +163,20 @@ def start_airflow(
         ["airflow", "triggerer", "--skip-serve-logs"],
     ]
     return [
-        subprocess.Popen([sys.executable, "-m", *part], env=environment, cwd=cwd, stdout=output, stderr=output)
+        subprocess.Popen(
+            [sys.executable, "-m", *part],
+            env={**environment, **connect_args(server="api-server" in part)},
+            cwd=cwd,
+            stdout=output,
+            stderr=output,
+        )
         for part in parts
     ]
+
+
+def _write_configuration(environment: Mapping[str, str], cwd: Path) -> None:
+    command = [sys.executable, "-m", "airflow", "config", "get-value", "core", "executor"]
+    subprocess.run(command, env=dict(environment), cwd=cwd, check=True, stdout=subprocess.DEVNULL)
 
 
 def _follow_the_wall_clock(org: OrgHandle) -> None:

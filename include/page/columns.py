@@ -52,11 +52,6 @@ class Columns:
         return tuple(self.object_file.dimension_column(name) for name in self.object_file.tracked)
 
     @cached_property
-    def labels(self) -> dict[str, str]:
-        """Column of the dimension → the field's API name in Salesforce."""
-        return {self.object_file.dimension_column(name): name for name in self.object_file.fields}
-
-    @cached_property
     def sources(self) -> dict[str, str]:
         """Column of the dimension → source column of the raw tables."""
         return {self.object_file.dimension_column(name): name.lower() for name in self.object_file.fields}

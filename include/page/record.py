@@ -56,7 +56,6 @@ class RecordView:
             "name": latest["name"] if latest else observations[-1]["values"].get("name"),
             "salesforce_url": f"{site}/{identity}" if site else None,
             "tracked": list(columns.tracked),
-            "labels": columns.labels,
             "versions": versions,
             "observations": observations,
             "observations_next": found.next,

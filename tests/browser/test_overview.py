@@ -19,6 +19,7 @@ def card(view: FrameLocator, name: str = "User") -> Locator:
 def test_the_card_of_an_object_says_whether_it_can_be_trusted(tab: Tab) -> None:
     user = card(tab.open())
     expect(user.get_by_role("heading", level=2)).to_contain_text(re.compile(r"Late by \d+ d"))
+    expect(user).to_contain_text("keeps the history of Division, Audit phase")
     told = user.locator("dl.stats")
     for text in (
         "2026-01-06 00:00",

@@ -139,7 +139,8 @@ def test_the_slider_is_moved_by_keyboard(tab: Tab) -> None:
     expect(slider).to_have_attribute("aria-valuetext", re.compile("before the first version"))
     for _ in range(3):
         tab.page.keyboard.press("PageUp")
-    expect(slider).to_have_attribute("aria-valuetext", re.compile("version 1"))
+    # A step of the slider is longer than a second here, so it stops at whole ones.
+    expect(slider).to_have_attribute("aria-valuetext", re.compile(r"^[-0-9]+ [:0-9]+ UTC, version 1$"))
     expect(as_it_was(view)).to_contain_text("North")
     tab.page.keyboard.press("End")
     expect(slider).to_have_attribute("aria-valuetext", re.compile("version 3"))

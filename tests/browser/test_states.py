@@ -33,6 +33,18 @@ def test_the_other_views_of_an_empty_lake_say_so_too(tab: Tab, lake: Lake, place
     expect(view.locator("main")).not_to_contain_text("undefined")
 
 
+@pytest.mark.parametrize("view", ["record", "changes", "quarantine"])
+def test_an_object_without_data_is_no_error_and_not_all_well(tab: Tab, view: str) -> None:
+    page = tab.open(f"{view}/account")
+    expect(page.get_by_role("heading", name="Nothing is known of Account yet")).to_be_visible()
+    expect(page.get_by_role("alert")).to_have_count(0)
+    page.get_by_label("Object").select_option("user")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("User")
+    page.get_by_label("Object").select_option("account")
+    page.get_by_role("link", name="Open sf_account_pipeline").click()
+    expect(tab.page).to_have_url(re.compile("/dags/sf_account_pipeline"))
+
+
 def test_a_lake_that_cannot_be_reached_is_told(tab: Tab, lake: Lake) -> None:
     lake("broken")
     view = tab.open("record/user")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from local.airflow_database import CONNECT_ARGS
+from local.airflow_database import CONNECT_ARGS, connect_args
 from local.airflow_home import AirflowHome
 from local.org.handle import start_org
 from tests.airflow_process import run_in_airflow
@@ -46,7 +46,7 @@ def test_what_reads_behind_a_savepoint_can_write_after_it(database: Path) -> Non
 
 
 def test_sqlite_by_itself_refuses_it_at_once(database: Path) -> None:
-    with closing(sqlite3.connect(database, timeout=60)) as first, closing(sqlite3.connect(database)) as second:
+    with closing(sqlite3.connect(database, timeout=30)) as first, closing(sqlite3.connect(database)) as second:
         read_behind_a_savepoint(first)
         second.execute("insert into runs values (2)")
         second.commit()
@@ -75,9 +75,10 @@ print(asyncio.run(connection()).__name__)
 """
 
 
-def test_airflow_is_patient_on_a_laptop(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("server", "patience"), [(False, "30000"), (True, "5000")])
+def test_airflow_is_patient_on_a_laptop(tmp_path: Path, server: bool, patience: str) -> None:
     home = AirflowHome(tmp_path)
     with start_org(home.org) as org:
-        done = run_in_airflow(home.folder, SCRIPT, **home.variables(org))
+        done = run_in_airflow(home.folder, SCRIPT, **home.variables(org, extra=connect_args(server=server)))
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.split() == ["PatientConnection", "True", "60000", "PatientConnection"]
+    assert done.stdout.split() == ["PatientConnection", "True", patience, "PatientConnection"]

@@ -88,7 +88,6 @@ def test_the_versions_are_those_of_the_dimension(lake: HistoryLake) -> None:
     ]
     assert [one["returned"] for one in ada["versions"]] == [False, False, False, True, False]
     assert ada["salesforce_url"] == f"https://example.my.salesforce.com/{ADA}"
-    assert ada["labels"]["audit_phase__c"] == "Audit_Phase__c"
     assert shown(lake, BOB)["name"] == "<script>"
 
 

@@ -2,6 +2,7 @@
 import { ask, useAnswer } from "./api.js";
 import { Changes } from "./changes.js";
 import { html, render, useEffect, useRef } from "./html.js";
+import { Out } from "./links.js";
 import { LakeNotice, Loading, Notice, Problem } from "./notices.js";
 import { Overview } from "./overview.js";
 import { Quarantine } from "./quarantine.js";
@@ -64,9 +65,23 @@ function OfObject({ route }) {
       <p><strong>What to do:</strong> ${names ? `Choose one of: ${names}.` : "Add an object file."}</p><//
     >`;
   }
-  const View = DETAILS[route.view];
   const chooser = objects.length > 1 && html`<${Chooser} objects=${objects} object=${object} view=${route.view} />`;
+  if (object.freshness.state === "empty" && !object.quarantined)
+    return html`<${NothingYet} object=${object} chooser=${chooser} again=${again} />`;
+  const View = DETAILS[route.view];
   return html`<${View} key=${object.noun} object=${object} route=${route} now=${answer.now} chooser=${chooser} />`;
+}
+
+function NothingYet({ object, chooser, again }) {
+  const action = html`<${Out} href=${object.dag_url} class="button button-solid">Open ${object.dag_id}<//>${" "}
+    <button class="button" type="button" onClick=${again}>Look again</button>`;
+  return html`<div>
+    <div class="view-head"><h1>${object.object}</h1>${chooser}</div>
+    <${Notice} heading=${`Nothing is known of ${object.object} yet`} action=${action}>
+      <p>No run of ${object.dag_id} has published anything.</p>
+      <p><strong>What to do:</strong> Switch it on in Airflow, or trigger it. Its first run reads everything there is.</p>
+    <//>
+  </div>`;
 }
 
 function Chooser({ objects, object, view }) {

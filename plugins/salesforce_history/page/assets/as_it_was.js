@@ -1,5 +1,5 @@
 // The record as it was at the moment that the slider, or the date, says.
-import { ago, duration, stamp, Value } from "./format.js";
+import { ago, duration, stamp, title, Value } from "./format.js";
 import { html } from "./html.js";
 import { Name, Standing } from "./standing.js";
 
@@ -7,7 +7,7 @@ import { Name, Standing } from "./standing.js";
 const toInput = (moment) => new Date(moment).toISOString().slice(0, 19);
 const fromInput = (text) => Date.parse(`${text}Z`);
 
-export function AsItWas({ versions, tracked, named, at, setAt, until }) {
+export function AsItWas({ versions, tracked, at, setAt, until }) {
   const index = versions.findLastIndex((version) => version.from <= at);
   const version = versions[index];
   const earlier = versions.findLast((one) => one.from < at);
@@ -29,7 +29,7 @@ export function AsItWas({ versions, tracked, named, at, setAt, until }) {
       <h2 id="as-it-was">${at === until ? "As it is now" : html`As it was on <time datetime=${new Date(at).toISOString()}>${stamp(at)} UTC</time>`}</h2>
       ${
         version
-          ? html`<${Shown} version=${version} count=${versions.length} tracked=${tracked} named=${named} />`
+          ? html`<${Shown} version=${version} count=${versions.length} tracked=${tracked} />`
           : html`<${Before} first=${versions[0]} at=${at} />`
       }
     </div>
@@ -42,7 +42,7 @@ function Before({ first, at }) {
   </p>`;
 }
 
-function Shown({ version, count, tracked, named }) {
+function Shown({ version, count, tracked }) {
   const span =
     version.to === null
       ? `since ${stamp(version.from)} UTC (${ago(version.from)})`
@@ -56,7 +56,7 @@ function Shown({ version, count, tracked, named }) {
       <div><dt>Name</dt><dd><${Name} of=${version.name} /></dd></div>
       ${tracked.map(
         (field) => html`<div key=${field}>
-          <dt>${named(field)}</dt>
+          <dt>${title(field)}</dt>
           <dd><${Value} of=${version.values[field]} />${version.changed.includes(field) && html` <span class="badge">changed here</span>`}</dd>
         </div>`,
       )}

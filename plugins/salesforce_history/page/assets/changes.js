@@ -35,7 +35,7 @@ export function Changes({ object, route, chooser }) {
       html`<div class=${loading ? "stale" : ""}>
       <p class="period" role="status">
         ${many(answer.total ?? answer.changes.length, "change")} between${" "}
-        <${When} at=${answer.since} seconds=${false} /> and <${When} at=${answer.until} seconds=${false} />:
+        <${When} at=${answer.since} seconds=${false} /> and <${When} at=${answer.until} seconds=${false} />${until === null ? ", up to the newest" : ""}:
         ${" "}${number(answer.first_seen ?? 0)} first seen, ${number(answer.deleted ?? 0)} deleted, ${number(answer.returned ?? 0)} returned.
       </p>
       <div class="two">
@@ -93,7 +93,8 @@ function Filters({ answer, parameters, change }) {
   return html`<form class="filters" aria-label="Filter" onSubmit=${(event) => event.preventDefault()}>
     <label class="field"><span>Since (UTC)</span><input type="datetime-local" name="since" value=${day(since ?? answer?.since)} onChange=${moment} /></label>
     <label class="field"><span>Until (UTC)</span><input type="datetime-local" name="until" value=${day(until ?? answer?.until)} onChange=${moment} /></label>
-    <div class="presets" role="group" aria-label="Period up to the end">
+    <div class="presets" role="group" aria-labelledby="presets">
+      <span id="presets" class="muted small">${until === null ? "Up to the newest change:" : "Up to the same end:"}</span>
       ${PERIODS.map(
         ([name, length]) =>
           html`<button

@@ -1,13 +1,13 @@
 // What was seen of a record, run by run: the evidence behind its versions.
 import { usePages } from "./api.js";
-import { many, Value, When } from "./format.js";
+import { many, title, Value, When } from "./format.js";
 import { html, useMemo } from "./html.js";
 import { Out } from "./links.js";
 import { Problem } from "./notices.js";
 import { More, Table } from "./tables.js";
 import { versionAt } from "./versions.js";
 
-export function Observations({ record, noun, versions, named, at }) {
+export function Observations({ record, noun, versions, at }) {
   const start = useMemo(() => ({ first: {}, items: record.observations, next: record.observations_next }), [record]);
   const pages = usePages(record.id, { path: [noun, "records", record.id, "observations"], list: "observations", start });
   const numbers = new Map(versions.map((version) => [version.scd_id, version.number]));
@@ -21,7 +21,7 @@ export function Observations({ record, noun, versions, named, at }) {
     },
     { head: "What", cell: (seen) => (seen.change === "delete" ? html`<span class="badge badge-hatched">✕ gone</span>` : "state") },
     { head: "Changed in Salesforce", cell: (seen) => html`<${When} at=${seen.cursor} />` },
-    ...record.tracked.map((field) => ({ head: named(field), cell: (seen) => html`<${Value} of=${seen.values[field]} />` })),
+    ...record.tracked.map((field) => ({ head: title(field), cell: (seen) => html`<${Value} of=${seen.values[field]} />` })),
     { head: "All fields", cell: (seen) => html`<${All} values=${seen.values} />` },
   ];
   return html`<section aria-labelledby="observations">

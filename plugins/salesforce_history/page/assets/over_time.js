@@ -5,7 +5,7 @@ import { html, useMemo } from "./html.js";
 import { stroke } from "./palette.js";
 import { Figure } from "./tables.js";
 
-/** A line a value. Moments before the first record have nothing to show. */
+/** A line a value, from the first record on. */
 function columnsOf(overTime) {
   const first = overTime.reduce((least, { at, records }) => (records && (!least || at < least) ? at : least), "");
   const moments = [...new Set(overTime.map(({ at }) => at))].filter((at) => at >= first).sort();
@@ -29,7 +29,8 @@ export function OverTime({ answer, name }) {
       data: [moments.map((at) => millis(at) / 1000), ...named.map(([, line]) => line)],
       options: () => ({
         tzDate: utc,
-        scales: { y: { range: (_, low, high) => [Math.max(0, low - (high - low) * 0.1), high + Math.max(1, (high - low) * 0.1)] } },
+        // The whole period, also where there were no records yet.
+        scales: { x: { range: () => [answer.since, answer.until].map((at) => millis(at) / 1000) }, y: { range: (_, low, high) => [Math.max(0, low - (high - low) * 0.1), high + Math.max(1, (high - low) * 0.1)] } },
         axes: [
           axis({ space: 70, values: "{YYYY}-{MM}-{DD}\n{HH}:{mm}", size: 40 }),
           axis({ size: 50, values: (_, splits) => splits.map(number) }),

@@ -1,6 +1,6 @@
 // Overview: can the data be trusted? A card an object.
 import { ask, useAnswer } from "./api.js";
-import { ago, duration, many, millis, number, percent, stamp, When } from "./format.js";
+import { ago, duration, many, millis, number, percent, stamp, title, When } from "./format.js";
 import { html } from "./html.js";
 import { Out } from "./links.js";
 import { LakeNotice, Loading, Notice, Problem } from "./notices.js";
@@ -41,6 +41,12 @@ function sorted(objects) {
   return [...objects].sort((one, other) => (one.freshness.state === "empty") - (other.freshness.state === "empty"));
 }
 
+/** By the end of what they read: a backfill of last year is drawn before this week's runs, whenever it ended. */
+function inOrder(runs) {
+  const end = (run) => millis(run.window_end ?? run.recorded_at);
+  return [...runs].sort((one, other) => end(one) - end(other));
+}
+
 function Freshness({ freshness }) {
   const { state, late_by_seconds: late } = freshness;
   if (state === "empty") return html`<span class="badge badge-idle">○ No data yet</span>`;
@@ -65,7 +71,7 @@ function Stat({ label, value, detail, href, bad = false }) {
 function ObjectCard({ object, now }) {
   const { noun, freshness, last_run: last, runs, expected, deadlines_missed: missed, open_failures: failures } = object;
   const watermark = millis(freshness.watermark);
-  const recorded = runs.filter((run) => run.state);
+  const recorded = inOrder(runs.filter((run) => run.state));
   const live = object.live_records;
   const outside = expected && typeof live === "number" && (live < expected.minimum || live > expected.maximum);
   return html`<section class="card" aria-labelledby=${`object-${noun}`}>
@@ -73,7 +79,7 @@ function ObjectCard({ object, now }) {
       <div>
         <h2 id=${`object-${noun}`}>${object.object} <${Freshness} freshness=${freshness} /></h2>
         <p class="muted">
-          <${Out} href=${object.dag_url}>${object.dag_id}<//> · ${object.schedule.replaceAll("_", " ")} · keeps the history of ${object.tracked.join(", ")}
+          <${Out} href=${object.dag_url}>${object.dag_id}<//> · ${object.schedule.replaceAll("_", " ")} · keeps the history of ${object.tracked.map(title).join(", ")}
         </p>
       </div>
       ${

@@ -34,8 +34,6 @@ function Known({ record, noun, asked, q, now }) {
     const wait = setTimeout(() => settle(hashOf("record", noun, record.id, { at: at === until ? null : isoOf(at), q: q || null })), 250);
     return () => clearTimeout(wait);
   }, [at]);
-  const labels = record.labels ?? {};
-  const named = (field) => labels[field] ?? title(field);
   return html`<article class="record" aria-labelledby="record-name">
     <header class="view-head">
       <div>
@@ -49,15 +47,15 @@ function Known({ record, noun, asked, q, now }) {
     </header>
     ${
       versions.length > 0 &&
-      html`<${Timeline} versions=${versions} tracked=${record.tracked} named=${named} at=${at} setAt=${setAt} until=${until} />
-      <${AsItWas} versions=${versions} tracked=${record.tracked} named=${named} at=${at} setAt=${setAt} until=${until} />
-      <${Versions} versions=${versions} tracked=${record.tracked} named=${named} at=${at} setAt=${setAt} />`
+      html`<${Timeline} versions=${versions} tracked=${record.tracked} at=${at} setAt=${setAt} until=${until} />
+      <${AsItWas} versions=${versions} tracked=${record.tracked} at=${at} setAt=${setAt} until=${until} />
+      <${Versions} versions=${versions} tracked=${record.tracked} at=${at} setAt=${setAt} />`
     }
-    <${Observations} record=${record} noun=${noun} versions=${versions} named=${named} at=${at} />
+    <${Observations} record=${record} noun=${noun} versions=${versions} at=${at} />
   </article>`;
 }
 
-function Versions({ versions, tracked, named, at, setAt }) {
+function Versions({ versions, tracked, at, setAt }) {
   const shown = versionAt(versions, at);
   const columns = [
     {
@@ -77,7 +75,7 @@ function Versions({ versions, tracked, named, at, setAt }) {
         />${version.returned && html` <span class="badge">↻ returned</span>`}`,
     },
     ...tracked.map((field) => ({
-      head: named(field),
+      head: title(field),
       cell: (version) =>
         version.changed.includes(field)
           ? html`<span class="changed"><${Value} of=${version.values[field]} /><span class="hidden"> (changed)</span></span>`

@@ -1,5 +1,5 @@
 // The timeline of a record: one band a tracked field, drawn to scale, and the slider under it.
-import { duration, spoken, stamp, Value } from "./format.js";
+import { duration, spoken, stamp, title, Value } from "./format.js";
 import { html, useLayoutEffect, useMemo, useRef, useState } from "./html.js";
 import { palette } from "./palette.js";
 import { layout, ticks } from "./scale.js";
@@ -43,7 +43,7 @@ function useWidth() {
   return [place, width];
 }
 
-export function Timeline({ versions, tracked, named, at, setAt, until }) {
+export function Timeline({ versions, tracked, at, setAt, until }) {
   const changes = versions.at(-1).from - versions[0].from;
   const [toNow, setToNow] = useState(() => changes * 3 >= until - versions[0].from);
   const [told, setTold] = useState(null);
@@ -77,12 +77,12 @@ export function Timeline({ versions, tracked, named, at, setAt, until }) {
     <div class="bands" ref=${frame} onMouseLeave=${() => setTold(null)}>
       <div class="band-names" aria-hidden="true">
         <span class="band-name">State</span>
-        ${tracked.map((field) => html`<span key=${field} class="band-name" title=${field}>${named(field)}</span>`)}
+        ${tracked.map((field) => html`<span key=${field} class="band-name" title=${field}>${title(field)}</span>`)}
       </div>
       <div class="band-frame" ref=${place}>
         <div class="band-tracks" style=${{ width: `${map.width}px` }}>
           <${Band} name="State" parts=${states(versions)} ...${shared} look=${(part) => (part.deleted ? "gone" : "alive")} />
-          ${tracked.map((field) => html`<${FieldBand} key=${field} field=${field} name=${named(field)} ...${shared} />`)}
+          ${tracked.map((field) => html`<${FieldBand} key=${field} field=${field} name=${title(field)} ...${shared} />`)}
           <div class="ticks" aria-hidden="true">
             ${clear(marks, map).map(
               ({ time, label }) => html`<span key=${time} class="tick" style=${{ left: `${map.at(time)}px` }}>${label}</span>`,
@@ -94,7 +94,7 @@ export function Timeline({ versions, tracked, named, at, setAt, until }) {
       </div>
       ${told && html`<${Told} told=${told} />`}
     </div>
-    <${Key} versions=${versions} tracked=${tracked} named=${named} />
+    <${Key} versions=${versions} tracked=${tracked} />
     ${map.widened > 0 && html`<p class="muted small">To scale, but the shortest versions are drawn wider than they lasted, so that they can be seen.</p>`}
   </section>`;
 }
@@ -212,17 +212,24 @@ function Slider({ map, here, at, setAt, versions }) {
     value=${Math.round((here / map.width) * STEPS)}
     aria-label="As of"
     aria-valuetext=${words}
-    onInput=${(event) => setAt(Math.round(map.time((Number(event.currentTarget.value) / STEPS) * map.width)))}
+    onInput=${(event) => setAt(momentAt(map, Number(event.currentTarget.value)))}
   />`;
 }
 
-function Key({ versions, tracked, named }) {
+/** The moment of a step: a whole second, where seconds are less than a step. */
+function momentAt(map, step) {
+  const time = (at) => map.time((at / STEPS) * map.width);
+  const fine = step === STEPS || time(step + 1) - time(step) < 1000;
+  return fine ? Math.round(time(step)) : Math.round(time(step) / 1000) * 1000;
+}
+
+function Key({ versions, tracked }) {
   return html`<div class="keys">
     ${tracked.map((field) => {
       const values = [...new Set(versions.map((version) => version.values[field] ?? null))];
       const look = palette(values);
       return html`<dl key=${field} class="key">
-        <dt>${named(field)}</dt>
+        <dt>${title(field)}</dt>
         ${values.map(
           (value) => html`<dd key=${String(value)}>
             <span class=${`swatch ${look(value)}`} aria-hidden="true"></span><${Value} of=${value} />
