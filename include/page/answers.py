@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 class PageProblem(Exception):
@@ -44,6 +47,22 @@ def moment(value: datetime | None) -> str | None:
         return None
     aware = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
     return aware.isoformat().replace("+00:00", "Z")
+
+
+def micros(at: datetime | None) -> int:
+    """A moment as microseconds since 1970, UTC: as Parquet holds it, and as arrays do.
+
+    :param at: with a time zone; what has none comes before everything, at 0.
+    """
+    return 0 if at is None else (at - _EPOCH) // _MICROSECOND
+
+
+def at_micros(number: int) -> datetime:
+    """The moment again.
+
+    :param number: from `micros`.
+    """
+    return _EPOCH + number * _MICROSECOND
 
 
 def plain(value: Any) -> Any:

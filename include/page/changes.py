@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from include.page.answers import BadRequest, moment
+from include.page.answers import BadRequest, at_micros, micros, moment
 from include.page.cursor import read_cursor, write_cursor
 from include.page.lake import ObjectLake
 from include.page.records import Search
@@ -20,6 +20,7 @@ from include.page.version_index import DELETED, Field, VersionIndex, as_text, ve
 
 #: What is shown where nobody asks for a period: as long as this, up to the newest version.
 USUAL = timedelta(days=30)
+_USUAL_MICROS = USUAL // timedelta(microseconds=1)
 #: Moments at which records are counted.
 MOMENTS = 60
 #: Values of which records are counted, the most frequent ones; and flows that are told, the greatest ones.
@@ -29,8 +30,6 @@ MOST_FLOWS = 1_600
 _MOST_CELLS = 64_000_000
 #: Rows of CSV that are made at a time.
 _CSV_ROWS = 5_000
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 _SECOND = 1_000_000
 CSV_COLUMNS = ("at", "id", "name", "field", "from", "to")
 
@@ -76,13 +75,13 @@ class Changes:
                 remedy="Choose one of the tracked fields.",
             )
         newest = self.index.newest
-        until = _micros(asked.until) if asked.until else ((newest or 0) // _SECOND + 1) * _SECOND
-        since = _micros(asked.since) if asked.since else until - _micros(_EPOCH + USUAL)
+        until = micros(asked.until) if asked.until else ((newest or 0) // _SECOND + 1) * _SECOND
+        since = micros(asked.since) if asked.since else until - _USUAL_MICROS
         if asked.until is None:
             until = max(until, since + _SECOND)  # nothing has changed since then: that is an answer, not an error
         if since >= until:
             raise BadRequest(
-                f"since is {moment(_at(since))} and until is {moment(_at(until))}: since must come first.",
+                f"since is {moment(at_micros(since))} and until is {moment(at_micros(until))}: since must come first.",
                 remedy="Choose a period that begins before it ends.",
             )
         self.since, self.until = since, until
@@ -104,8 +103,8 @@ class Changes:
         following = self._opened_within[~self.index.first[self._opened_within]]
         gone = self.index.deleted
         return {
-            "since": moment(_at(self.since)),
-            "until": moment(_at(self.until)),
+            "since": moment(at_micros(self.since)),
+            "until": moment(at_micros(self.until)),
             "field": self.field,
             "fields": self.tracked,
             "flows": self._flows(following),
@@ -198,7 +197,7 @@ class Changes:
         most = most[peak[most] > 0].tolist()
         return [
             {
-                "at": moment(_at(self.since + number * step)),
+                "at": moment(at_micros(self.since + number * step)),
                 "value": self.values.value(code - 1),
                 "records": int(counts[code, number]),
             }
@@ -230,7 +229,7 @@ class Changes:
             {
                 "id": identity,
                 "name": name,
-                "at": moment(_at(at)),
+                "at": moment(at_micros(at)),
                 "field": self.field,
                 "from": self.values.value(old),
                 "to": self.values.value(new),
@@ -274,11 +273,3 @@ def _distinct(kind: _Numbers, kinds: int, record: _Numbers, records: int) -> _Nu
     seen = np.zeros((kinds, records), np.bool_)
     seen[kind, record] = True
     return seen.sum(axis=1)
-
-
-def _micros(at: datetime) -> int:
-    return (at - _EPOCH) // _MICROSECOND
-
-
-def _at(micros: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=micros)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from pyiceberg.conversions import from_bytes
@@ -17,7 +16,7 @@ from pyiceberg.table import Table
 
 from include.config.object_file import ObjectFile
 from include.lake.data_files import KeyedFile
-from include.page.answers import BadRequest, moment, plain
+from include.page.answers import BadRequest, micros, moment, plain
 from include.page.cursor import not_a_cursor, read_cursor, write_cursor
 from include.page.lake import ObjectLake
 from include.page.links import Links
@@ -94,8 +93,8 @@ class ObservationReader:
             found = [row for piece in reader.pieces(file[1].task) for row in piece.to_pylist()]
             rows += [row for row in found if after is None or self._place(row) > after]
             # What begins no later than the next file does may still get company.
-            settled = sum(not rest or _micros(row[_WINDOW]) < rest[0][0] for row in rows)
-        ordered = in_order((row for row in rows if not rest or _micros(row[_WINDOW]) < rest[0][0]), self._cursor)
+            settled = sum(not rest or micros(row[_WINDOW]) < rest[0][0] for row in rows)
+        ordered = in_order((row for row in rows if not rest or micros(row[_WINDOW]) < rest[0][0]), self._cursor)
         shown = ordered[: self.page_size]
         placed = tuple((row, fold.take(row) if _batch(row) in consumed else None) for row in shown)
         following = None
@@ -216,8 +215,4 @@ def _link(links: Links, dag_id: str, run_id: str) -> str | None:
 
 
 def _batch(row: Mapping[str, Any]) -> tuple[str, int]:
-    return row["_extraction_run_id"], _micros(row["_extracted_at"])
-
-
-def _micros(at: datetime | None) -> int:
-    return 0 if at is None else round(at.timestamp() * 1_000_000)
+    return row["_extraction_run_id"], micros(row["_extracted_at"])
