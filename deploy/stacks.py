@@ -83,6 +83,14 @@ class Stacks:
         found = self._describe(name) or {}
         return {output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs") or []}
 
+    def parameters(self, name: str) -> dict[str, str]:
+        """A stack's parameters as they are; none where it is not there.
+
+        :param name: of the stack.
+        """
+        found = self._describe(name) or {}
+        return {one["ParameterKey"]: one.get("ParameterValue", "") for one in found.get("Parameters") or []}
+
     def settle(self, name: str) -> None:
         """Wait until nothing is going on with a stack, and refuse one that cannot be changed.
 

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from deploy.account import Account, whoami
 from deploy.names import Names
+from deploy.problem import DeployFailed
 from deploy.templates import FOLDER, read_parameters
 
 
@@ -47,6 +48,22 @@ def find_target(
     chosen = {**read_parameters(environment, folder=templates or FOLDER), **(parameters or {})}
     names = Names.of(environment, prefix or chosen.get("BucketPrefix"))
     return Target(names=names, account=whoami(region), chosen=chosen)
+
+
+def refuse_other_buckets(names: Names, there: Mapping[str, str]) -> None:
+    """Buckets keep their names: with another prefix the environment would begin anew, beside its history.
+
+    :param names: of the environment, as they are asked for.
+    :param there: the foundation's parameters; none where it is not made yet.
+    :raises DeployFailed: if its buckets begin otherwise.
+    """
+    prefix = there.get("BucketPrefix", names.prefix)
+    if prefix != names.prefix:
+        raise DeployFailed(
+            f"the buckets of {names.environment} begin with {prefix}, and BucketPrefix is {names.prefix}.",
+            f"Set BucketPrefix to {prefix} again, in deploy/cloudformation/parameters/ or --bucket-prefix: buckets "
+            "keep their names. For other names deploy into another account, or destroy this environment first.",
+        )
 
 
 def greet(console: Console, names: Names, account: Account) -> None:

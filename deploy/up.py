@@ -28,7 +28,7 @@ from deploy.plan import Plan, show_plan
 from deploy.problem import DeployFailed, explained
 from deploy.stack_events import StackEvents
 from deploy.stacks import Change, ChangeSet, Stacks
-from deploy.target import find_target, greet
+from deploy.target import find_target, greet, refuse_other_buckets
 from deploy.templates import Template, read_template
 from deploy.upload import VERSIONED, Upload, carry_out, check_environment, compare
 from include.config.environment import current_environment
@@ -265,6 +265,7 @@ def deploy(options: Options, console: Console, *, only_plan: bool = False) -> No
     greet(console, names, deployment.account)
     for stack in (names.foundation, *(() if deployment.own_network else (names.network,)), names.airflow):
         deployment.stacks.settle(stack)
+    refuse_other_buckets(names, deployment.stacks.parameters(names.foundation))
     deployment.adopt_secret()
     with TemporaryDirectory(prefix="sf-history-") as folder, ExitStack() as undo:
         undo.enter_context(_nothing_begun())

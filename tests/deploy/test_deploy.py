@@ -36,6 +36,11 @@ def stacks(scene: Scene) -> dict[str, str]:
     return {stack["StackName"]: stack["StackStatus"] for stack in found}
 
 
+def plans(scene: Scene) -> list[str]:
+    listed = scene.client("cloudformation").list_change_sets(StackName=FOUNDATION)["Summaries"]
+    return [change_set["ChangeSetName"] for change_set in listed]
+
+
 def environment(scene: Scene) -> dict[str, Any]:
     found: dict[str, Any] = scene.client("cloudformation").describe_stack_resources(StackName=AIRFLOW)
     return {item["LogicalResourceId"]: item for item in found["StackResources"]}
@@ -120,6 +125,14 @@ def test_a_misspelt_parameter_is_refused_before_anything_is_planned(scene: Scene
     assert done.code == 1
     assert "there is no parameter AlertMail; there is AlertEmail." in done.text
     assert stacks(scene) == {}
+
+
+def test_another_bucket_prefix_is_refused_where_buckets_are(deployed: Scene) -> None:
+    before = plans(deployed)
+    done = deployed.run("up", "--yes", "--bucket-prefix", "elsewhere")
+    assert done.code == 1
+    assert "the buckets of development begin with lumata-lakehouse, and BucketPrefix is elsewhere." in done.text
+    assert plans(deployed) == before
 
 
 def test_a_page_of_a_proxy_is_no_traceback() -> None:
