@@ -71,7 +71,7 @@ def test_another_field_and_another_period(tab: Tab) -> None:
     view = tab.open("changes/user")
     view.locator("select[name=field]").select_option("audit_phase__c")
     expect(view.get_by_role("heading", name=re.compile("From → to: Audit phase"))).to_be_visible()
-    expect(view.get_by_text(", up to the newest:")).to_be_visible()
+    expect(view.get_by_text(" (the newest):")).to_be_visible()
     view.get_by_role("button", name="90 days").click()
     expect(view.get_by_role("group", name="Up to the same end:")).to_be_visible()
     expect(view.get_by_role("button", name="90 days")).to_have_attribute("aria-pressed", "true")

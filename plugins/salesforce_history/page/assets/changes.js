@@ -35,7 +35,7 @@ export function Changes({ object, route, chooser }) {
       html`<div class=${loading ? "stale" : ""}>
       <p class="period" role="status">
         ${many(answer.total ?? answer.changes.length, "change")} between${" "}
-        <${When} at=${answer.since} seconds=${false} /> and <${When} at=${answer.until} seconds=${false} />${until === null ? ", up to the newest" : ""}:
+        <${When} at=${answer.since} seconds=${false} /> and <${When} at=${answer.until} seconds=${false} />${until === null ? " (the newest)" : ""}:
         ${" "}${number(answer.first_seen ?? 0)} first seen, ${number(answer.deleted ?? 0)} deleted, ${number(answer.returned ?? 0)} returned.
       </p>
       <div class="two">

@@ -24,13 +24,14 @@ function columnsOf(overTime) {
 
 export function OverTime({ answer, name }) {
   const { moments, named } = useMemo(() => columnsOf(answer.over_time), [answer]);
+  const begins = moments.length > 1 ? moments[0] : answer.since;
   const { data, options } = useMemo(
     () => ({
       data: [moments.map((at) => millis(at) / 1000), ...named.map(([, line]) => line)],
       options: () => ({
         tzDate: utc,
-        // The whole period, also where there were no records yet.
-        scales: { x: { range: () => [answer.since, answer.until].map((at) => millis(at) / 1000) }, y: { range: (_, low, high) => [Math.max(0, low - (high - low) * 0.1), high + Math.max(1, (high - low) * 0.1)] } },
+        // Neither further than the period, nor from before the history began.
+        scales: { x: { range: () => [begins, answer.until].map((at) => millis(at) / 1000) }, y: { range: (_, low, high) => [Math.max(0, low - (high - low) * 0.1), high + Math.max(1, (high - low) * 0.1)] } },
         axes: [
           axis({ space: 70, values: "{YYYY}-{MM}-{DD}\n{HH}:{mm}", size: 40 }),
           axis({ size: 50, values: (_, splits) => splits.map(number) }),
@@ -60,7 +61,7 @@ export function OverTime({ answer, name }) {
   if (!moments.length) return null;
   return html`<${Figure}
     heading=${`Over time: ${name}`}
-    note="Records that had the value at that moment"
+    note=${`Records that had the value at that moment${begins === answer.since ? "" : ", from the first records on"}`}
     columns=${table}
     rows=${moments.map((_, index) => index)}
     level=${2}
