@@ -8,7 +8,6 @@ import json
 import os
 import pty
 import select
-import signal
 import subprocess
 import sys
 import termios
@@ -27,6 +26,7 @@ from botocore.config import Config
 from deploy import account
 from deploy.__main__ import main
 from local.cloud.aws import Aws, start_aws
+from tests.ctrl_c import children_hear_ctrl_c
 
 PROJECT = Path(__file__).resolve().parents[2]
 LOGIN = {
@@ -91,7 +91,7 @@ class Scene:
 
     def start(self, command: str, *more: str) -> subprocess.Popen[str]:
         """Start it, and let it run."""
-        with _children_hear_ctrl_c():
+        with children_hear_ctrl_c():
             return subprocess.Popen(
                 self.arguments(command, *more),
                 cwd=PROJECT,
@@ -122,7 +122,7 @@ class Scene:
     def at_terminal(self, command: str, *more: str, answers: list[tuple[str, str]]) -> Said:
         """Run it at a terminal, and answer what it asks: (text that is waited for, what is typed)."""
         ours, theirs = pty.openpty()
-        with _children_hear_ctrl_c():
+        with children_hear_ctrl_c():
             process = subprocess.Popen(
                 self.arguments(command, *more),
                 cwd=PROJECT,
@@ -167,16 +167,6 @@ class Scene:
             aws_secret_access_key="stand-in",
             config=Config(inject_host_prefix=False),
         )
-
-
-@contextmanager
-def _children_hear_ctrl_c() -> Iterator[None]:
-    """Even where these tests run in the background and do not."""
-    usual = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, usual)
 
 
 @contextmanager

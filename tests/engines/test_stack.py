@@ -17,6 +17,7 @@ import pytest
 import requests
 
 from local.cloud.trino import trino_missing
+from tests.ctrl_c import children_hear_ctrl_c
 from tests.parsed_project import PROJECT
 
 pytestmark = pytest.mark.trino
@@ -30,7 +31,7 @@ class Stack:
 
     def __init__(self, log: Path) -> None:
         self._log = log
-        with log.open("wb") as out:
+        with log.open("wb") as out, children_hear_ctrl_c():
             self.process = subprocess.Popen(
                 [sys.executable, "-u", "-m", "local.cloud", "up", "--port", "0", "--aws-port", "0"],
                 cwd=PROJECT, stdout=out, stderr=out, start_new_session=True,

@@ -131,10 +131,12 @@ class Lake:
     def _deletions(self, batch: Batch) -> list[Observation]:
         present = {str(row["id"]) for row in batch.rows} | set(batch.present)
         alive = [record for record, row in self.log.mirror().items() if not row["isdeleted"]]
-        gone = [record for record in alive if record not in present and not self._seen_after(batch.window.end, record)]
-        if len(gone) >= 100 and len(gone) > 0.2 * len(alive):
+        absent = [record for record in alive if record not in present]
+        # Also those that a later window saw: it is the read that is not believed.
+        if len(absent) >= 100 and len(absent) > 0.2 * len(alive):
             self.occurred["volume guard refuses"] += 1
-            raise Refused(f"{len(gone)} of {len(alive)} records are gone")
+            raise Refused(f"{len(absent)} of {len(alive)} records are gone")
+        gone = [record for record in absent if not self._seen_after(batch.window.end, record)]
         return [
             self.log.deletion(record, window_end=batch.window.end, extracted_at=batch.extracted_at, run_id=batch.run_id)
             for record in gone
