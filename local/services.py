@@ -86,6 +86,7 @@ def down(home: AirflowHome) -> int:
         print("nothing is running")
         return 0
     group = running["pid"]
+    print(f"stopping; tasks that run have {_STOP_WITHIN:.0f} s to end …", flush=True)
     for number, patience in ((signal.SIGTERM, _STOP_WITHIN), (signal.SIGKILL, 5.0)):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(group, number)
