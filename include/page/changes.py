@@ -240,8 +240,10 @@ class Changes:
 
 def _step_of(at: _Numbers, since: int, step: int, count: int) -> _Numbers:
     """The first of `count` moments, `step` apart from `since` on, that is not before; `count`: it is after all."""
-    within = np.clip(at, since, since + count * step)
-    return -((since - within) // step)
+    found: _Numbers = np.clip(at, since, since + count * step)
+    np.subtract(since, found, out=found)
+    found //= step
+    return np.negative(found, out=found)
 
 
 def _changes_of_counts(row_of_value: _Numbers, begins: _Numbers, ends: _Numbers, cells: int) -> _Numbers:

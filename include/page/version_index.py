@@ -153,11 +153,11 @@ def _read(table: Table, columns: Columns, cache: SnapshotCache) -> VersionIndex:
     ids = _one_array(rows[columns.identity])
     opened = _one_array(rows["effective_from"].cast(pa.int64())).to_numpy()
     order = _in_order(ids.indices.to_numpy(), opened)
-    record, opened = ids.indices.to_numpy()[order].astype(np.int32), opened[order]
+    record, opened = ids.indices.to_numpy()[order].astype(np.int32, copy=False), opened[order]
     first = np.ones(len(order), np.bool_)
     first[1:] = record[1:] != record[:-1]
     closed = np.full(len(order), NEVER, np.int64)
-    closed[:-1] = np.where(first[1:], NEVER, opened[1:])
+    np.copyto(closed[:-1], opened[1:], where=~first[1:])
     gone = _one_array(rows[DELETED].fill_null(False)).to_numpy(zero_copy_only=False)[order]
     fields = {name: _field(rows[name], order) for name in tracked}
     for lacking in set(columns.tracked) - set(tracked):
@@ -173,7 +173,7 @@ def _field(values: pa.ChunkedArray, order: _Numbers) -> Field:
     array = _one_array(values)
     if not pa.types.is_dictionary(array.type):
         array = pc.dictionary_encode(array)
-    codes = pc.fill_null(array.indices, EMPTY).to_numpy().astype(np.int32)[order]
+    codes = pc.fill_null(array.indices, EMPTY).to_numpy()[order].astype(np.int32, copy=False)
     return Field(codes=codes, known=tuple(plain(value) for value in array.dictionary.to_pylist()))
 
 
@@ -191,7 +191,10 @@ def _in_order(record: _Numbers, opened: _Numbers) -> _Numbers:
         since[by_time] = np.arange(len(opened))
         bits = len(opened).bit_length()
     # Files are written in this order, and a stable sort takes what is in order as it is.
-    order: _Numbers = np.argsort((record.astype(np.int64) << bits) | since, kind="stable")
+    key = record.astype(np.int64)
+    key <<= bits
+    key |= since
+    order: _Numbers = np.argsort(key, kind="stable")
     return order
 
 
