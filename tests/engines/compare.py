@@ -10,6 +10,7 @@ import hashlib
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -50,12 +51,11 @@ def differences(one: Rows, other: Rows) -> list[str]:
     :param one: is right by definition.
     :param other: is compared with it.
     """
-    have, wanted = {_line(row) for row in other}, {_line(row) for row in one}
-    twice = [f"several times: {line}" for line in sorted(have) if sum(_line(row) == line for row in other) > 1]
+    have, wanted = Counter(map(_line, other)), Counter(map(_line, one))
     return [
-        *(f"missing: {line}" for line in sorted(wanted - have)),
-        *(f"too many: {line}" for line in sorted(have - wanted)),
-        *(twice if len(other) != len(have) else ()),
+        *(f"missing: {line}" for line in sorted(wanted.keys() - have.keys())),
+        *(f"too many: {line}" for line in sorted(have.keys() - wanted.keys())),
+        *(f"several times: {line}" for line, count in sorted(have.items()) if count > 1),
     ]
 
 
