@@ -15,7 +15,6 @@ def wait_for(
     look: Callable[[], Any],
     what: str,
     *,
-    within: float = PATIENCE,
     alive: Callable[[], bool] = lambda: True,
     log: Path | None = None,
     told: Callable[[], object] = str,
@@ -23,17 +22,16 @@ def wait_for(
     """The first truth that `look` answers.
 
     :param what: what is waited for, for the message.
-    :param within: seconds.
     :param alive: whether those who bring it about still run; nothing is waited for without them.
     :param log: theirs; its end is part of the message.
     :param told: what else to tell.
     :raises AssertionError: if it does not come.
     """
-    deadline = time.monotonic() + within
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline and alive():
         if found := look():
             return found
         time.sleep(0.5)
-    why = f"within {within:.0f} s" if alive() else "because a process ended"
+    why = f"within {PATIENCE:.0f} s" if alive() else "because a process ended"
     tail = f"\nits log ends\n{log.read_text()[-4000:]}" if log else ""
     raise AssertionError(f"not come: {what}, {why}; {told()}{tail}")

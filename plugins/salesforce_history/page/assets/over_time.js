@@ -31,7 +31,10 @@ export function OverTime({ answer, name }) {
       options: () => ({
         tzDate: utc,
         // Neither further than the period, nor from before the history began.
-        scales: { x: { range: () => [begins, answer.until].map((at) => millis(at) / 1000) }, y: { range: (_, low, high) => [Math.max(0, low - (high - low) * 0.1), high + Math.max(1, (high - low) * 0.1)] } },
+        scales: {
+          x: { range: () => [begins, answer.until].map((at) => millis(at) / 1000) },
+          y: { range: (_, low, high) => [Math.max(0, low - (high - low) * 0.1), high + Math.max(1, (high - low) * 0.1)] },
+        },
         axes: [
           axis({ space: 70, values: "{YYYY}-{MM}-{DD}\n{HH}:{mm}", size: 40 }),
           axis({ size: 50, values: (_, splits) => splits.map(number) }),

@@ -5,7 +5,7 @@ import { html } from "./html.js";
 import { Out } from "./links.js";
 import { LakeNotice, Loading, Notice, Problem } from "./notices.js";
 import { hashOf } from "./routes.js";
-import { ChangesPerRun, RecordCount } from "./run_charts.js";
+import { ChangesPerRun, moment, RecordCount } from "./run_charts.js";
 import { Table } from "./tables.js";
 
 export function Overview() {
@@ -43,8 +43,7 @@ function sorted(objects) {
 
 /** By the end of what they read: a backfill of last year is drawn before this week's runs, whenever it ended. */
 function inOrder(runs) {
-  const end = (run) => millis(run.window_end ?? run.recorded_at);
-  return [...runs].sort((one, other) => end(one) - end(other));
+  return [...runs].sort((one, other) => moment(one) - moment(other));
 }
 
 function Freshness({ freshness }) {

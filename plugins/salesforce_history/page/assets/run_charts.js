@@ -8,7 +8,8 @@ import { Figure } from "./tables.js";
 /** A bar this many times as tall as the next one is cut: a first load would flatten every run after it. */
 const CUT_FROM = 6;
 
-const moment = (run) => millis(run.window_end ?? run.recorded_at);
+/** The end of what a run read. */
+export const moment = (run) => millis(run.window_end ?? run.recorded_at);
 
 function runAxis(runs) {
   const label = (index) => {
