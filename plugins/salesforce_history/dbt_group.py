@@ -14,6 +14,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from cosmos import DbtTaskGroup, ExecutionConfig, ProfileConfig, ProjectConfig, RenderConfig
 from cosmos.constants import ExecutionMode, InvocationMode, LoadMode, TestBehavior
 from cosmos.operators.local import DbtBuildLocalOperator
+from cosmos.operators.watcher import DbtProducerWatcherOperator, DbtTestWatcherOperator
 
 from include.config.environment import Environment
 from include.config.object_file import ObjectFile
@@ -52,7 +53,7 @@ def dbt_task_group(object_file: ObjectFile, environment: Environment, *, group_i
     :param group_id: id of the outer group.
     """
     watcher = environment.dbt_execution == "watcher"
-    return DbtTaskGroup(
+    group = DbtTaskGroup(
         group_id=group_id,
         project_config=_project(environment),
         profile_config=_profile(environment),
@@ -75,6 +76,9 @@ def dbt_task_group(object_file: ObjectFile, environment: Environment, *, group_i
         },
         on_warning_callback=tell_of_warnings,
     )
+    if watcher:
+        _tell_of_tests_on_their_own(group)
+    return group
 
 
 class RebuildHistoryOperator(DbtBuildLocalOperator):
@@ -113,6 +117,19 @@ class RebuildHistoryOperator(DbtBuildLocalOperator):
         if not any(state == "failed" and can_be_rebuilt(task) for task, state in states.items()):
             raise AirflowSkipException("no dbt model failed: there is no history to rebuild")
         return super().execute(context, **kwargs)
+
+
+def _tell_of_tests_on_their_own(group: DbtTaskGroup) -> None:
+    """Have the producer tell how a test with several parents went.
+
+    Cosmos's producer tells of tests by model only. The task of such a test would find nothing, wait in the triggerer
+    for the end of the build, and succeed whatever the test had found.
+    """
+    tasks = list(group.iter_tasks())
+    producer = next(task for task in tasks if isinstance(task, DbtProducerWatcherOperator))
+    watched = [str(task.model_unique_id) for task in tasks if isinstance(task, DbtTestWatcherOperator)]
+    alone = {test: [test] for test in watched if test.startswith("test.")}
+    producer.tests_per_model = {**(producer.tests_per_model or {}), **alone}
 
 
 def _project(environment: Environment) -> ProjectConfig:
