@@ -6,9 +6,6 @@ The DAGs run inside this process, as `airflow dags test` runs them, so that dbt 
 from __future__ import annotations
 
 import argparse
-import functools
-import gc
-import importlib
 import os
 import shutil
 import sys
@@ -80,6 +77,7 @@ def _run_all(dags: dict[str, tuple[ObjectFile, DAG]], runs: list[Run], org: OrgH
     from airflow.sdk.listener import get_listener_manager
 
     from local.task_listener import TaskListener
+    from local.warm import warm_up
 
     warm_up()
     lines = TaskLines(console)
@@ -119,36 +117,11 @@ def _take_over(home: AirflowHome, dags: dict[str, tuple[ObjectFile, DAG]], runs:
             )
 
 
-def warm_up() -> None:
-    """Spare every task what is the same for all of them. `dag.test` would build Airflow's execution API anew a task
-    (1.5 s of CPU), and Cosmos collects garbage after each dbt call, which takes as long as there are old objects.
-    It also works lineage out from dbt's artifacts after each call, for an OpenLineage that may not be there.
-    """
-    from airflow.providers.openlineage import conf as openlineage
-    from airflow.sdk.execution_time import supervisor
-    from cosmos.operators.local import DbtLocalBaseOperator
-
-    from local.masking import hide_what_is_masked
-
-    hide_what_is_masked()
-    supervisor.in_process_api_server = functools.cache(supervisor.in_process_api_server)
-    if openlineage.is_disabled():
-        # As if the package were not installed, which Cosmos puts up with.
-        DbtLocalBaseOperator._get_dbt_local_artifact_processor = staticmethod(lambda: None)
-    importlib.import_module("dbt.cli.main")
-    importlib.import_module("dbt.adapters.duckdb")
-    _keep_what_is_there()
-
-
-def _keep_what_is_there() -> None:
-    """What there is by now stays to the end, and need not be looked through after each dbt call."""
-    gc.collect()
-    gc.freeze()
-
-
 def _run_one(dag: DAG, run: Run, *, refresh: bool, lines: TaskLines) -> str:
+    from local.warm import keep_what_is_there
+
     began = time.monotonic()
-    _keep_what_is_there()
+    keep_what_is_there()
     dag_run: Any = dag.test(logical_date=run.end, run_after=run.end, run_conf={"full_refresh": refresh})
     if str(getattr(dag_run.state, "value", dag_run.state)) != "success":
         told = "\n".join(f"  {task}: {error}" for task, error in lines.failures) or "  no task said why"

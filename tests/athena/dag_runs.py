@@ -21,7 +21,7 @@ from local.cloud.aws import Aws
 from local.cloud.prepared import prepare
 from local.org.handle import start_org
 from local.org.scenario import load_scenario, six_hour_runs
-from local.replay import warm_up
+from local.warm import warm_up
 from tests.athena.endpoint import Athena
 from tests.athena.moto import client
 

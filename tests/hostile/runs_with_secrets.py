@@ -63,7 +63,7 @@ def main(root: Path, report: Path) -> None:
             home.prepare(variables, fresh=True)
             from airflow.dag_processing.dagbag import DagBag
 
-            from local.replay import warm_up
+            from local.warm import warm_up
 
             warm_up()
             dag = DagBag(dag_folder=variables["AIRFLOW__CORE__DAGS_FOLDER"], include_examples=False).dags[
