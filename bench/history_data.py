@@ -45,7 +45,7 @@ select
     sha256(id || '|' || j) as row_hash
 from ({users}) as users, ({numbers}) as numbers
 """
-_BATCH = "case when j = 0 then 0 when j = 5 then 41 else 10 * (j - 1) + 1 + (i * 7919 + j * 104729) % 10 end"
+_BATCH = "case when j = 0 then 0 when j = 5 then {newest} else 10 * (j - 1) + 1 + (i * 7919 + j * 104729) % 10 end"
 
 
 @dataclass(frozen=True)
@@ -72,15 +72,16 @@ class History:
         return [first + (self.users - first) * number // count for number in range(count)]
 
 
-def observations(users: str, first: int, last: int) -> str:
+def observations(users: str, first: int, last: int, *, newest: int = BATCHES + 1) -> str:
     """SQL of observations.
 
     :param users: SQL that gives the users' numbers as `i`.
     :param first: first observation of each, from 0.
-    :param last: last one.
+    :param last: last one; `OBSERVATIONS` is one more than a history has.
+    :param newest: batch in which that one is.
     """
     numbers = f"select unnest(generate_series({first}, {last})) as j"
-    return _OBSERVATIONS.format(batch=_BATCH, users=users, numbers=numbers)
+    return _OBSERVATIONS.format(batch=_BATCH.format(newest=newest), users=users, numbers=numbers)
 
 
 def batches_of(observation: int) -> range:
@@ -257,19 +258,22 @@ class Writer:
         schema = arrow_schema(table)
         table.overwrite(self._read(f"select {', '.join(schema.names)} from ({rows}) order by id", schema))
 
-    def log_changes(self, changed: Sequence[int]) -> None:
+    def log_changes(self, changed: Sequence[int], *, batch: int = BATCHES + 1) -> None:
         """One batch more in the log.
 
         :param changed: the users that it observed.
+        :param batch: its number. A batch that grows is consumed again, and not in order any more.
         """
-        self._append(self.tables.changes, self._log(observations(these(changed), OBSERVATIONS, OBSERVATIONS)))
+        observed = observations(these(changed), OBSERVATIONS, OBSERVATIONS, newest=batch)
+        self._append(self.tables.changes, self._log(observed))
 
-    def versions_of(self, changed: Sequence[int]) -> pa.Table:
+    def versions_of(self, changed: Sequence[int], *, batch: int = BATCHES + 1) -> pa.Table:
         """What the dimension holds of some users after `log_changes`, but for _dbt_updated_at; sorted.
 
         :param changed: their numbers.
+        :param batch: as of `log_changes`.
         """
-        found = self._database.execute(version_rows(observations(these(changed), 0, OBSERVATIONS)))
+        found = self._database.execute(version_rows(observations(these(changed), 0, OBSERVATIONS, newest=batch)))
         return found.to_arrow_table().drop_columns("_dbt_updated_at")
 
     def _log(self, observed: str) -> str:

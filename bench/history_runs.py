@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from pyiceberg.expressions import In
 from pyiceberg.table import Table
 
-from bench.history_data import History, Writer
+from bench.history_data import BATCHES, History, Writer
 from bench.history_lake import Costs, build, fill, prepared
 from bench.history_trino import QueryCost, trino_lake, written
 from bench.measure import Clock
@@ -84,18 +84,18 @@ def on_trino(clock: Clock, *, versions: int, changes: int) -> Facts:
     facts: Facts = {}
     with trino_lake() as (lake, asked):
         writer, seen = fill(lake, history), set[int]()
-        for kind in TRINO_BATCHES:
+        for batch, kind in enumerate(TRINO_BATCHES, start=BATCHES + 1):
             every = history.changed(3 * changes, recent=kind == "recent")
             changed = [number for number in every if number not in seen][:: 2 if kind == "recent" else 3][:changes]
             seen.update(changed)
-            writer.log_changes(changed)
+            writer.log_changes(changed, batch=batch)
             known = asked.queries()
             with clock.running():
                 build(lake)
             costs = asked.of_nodes(known)
             costs["all"] = sum(costs.values(), QueryCost())
             table = lake.catalog.load_table(writer.tables.dimension)
-            _require_right(writer, table, changed)
+            _require_right(writer, table, changed, batch=batch)
             for node, cost in costs.items():
                 facts |= {f"{kind} {what} {node}": round(value, 4) for what, value in vars(cost).items()}
             facts |= {f"{kind} {what}": value for what, value in written(table).items()}
@@ -110,8 +110,8 @@ def _facts(costs: Costs) -> Facts:
     return facts
 
 
-def _require_right(writer: Writer, dimension: Table, changed: list[int]) -> None:
-    wanted = writer.versions_of(changed)
+def _require_right(writer: Writer, dimension: Table, changed: list[int], *, batch: int = BATCHES + 1) -> None:
+    wanted = writer.versions_of(changed, batch=batch)
     users = In("user_id", set(wanted["user_id"].to_pylist()))  # type: ignore[call-arg, misc]
     order = [("user_id", "ascending"), ("effective_from", "ascending")]
     _require_equal(dimension.scan(row_filter=users).to_arrow().sort_by(order).select(wanted.schema.names), wanted)
