@@ -18,7 +18,7 @@ from cosmos.operators.watcher import DbtProducerWatcherOperator, DbtTestWatcherO
 
 from include.config.environment import Environment
 from include.config.object_file import ObjectFile
-from salesforce_history.callbacks import tell_of_warnings
+from salesforce_history.alerts.callbacks import tell_of_warnings
 from salesforce_history.dbt_results import keep_dbt_results
 from salesforce_history.made_good import can_be_rebuilt
 from salesforce_history.noting import note_failure

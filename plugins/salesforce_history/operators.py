@@ -153,7 +153,7 @@ class CheckSourceOperator(ObjectOperator):
     """
 
     def work(self, context: Context) -> dict[str, Any]:
-        from salesforce_history.notices import tell_of_drift
+        from salesforce_history.alerts.notices import tell_of_drift
 
         flow = self.flow()
         refuse_misspelt(context["dag_run"].conf or {})

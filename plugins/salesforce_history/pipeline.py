@@ -8,11 +8,11 @@ from include.alerts.routing import check_routes
 from include.config.environment import Environment, current_environment
 from include.config.object_file import ObjectFile, read_object_files
 from include.staging.lifetime import LONGEST_RUN
+from salesforce_history.alerts.callbacks import tell_of_failure, tell_of_recovery
+from salesforce_history.alerts.deadlines import PipelineDag, add_deadlines
 from salesforce_history.assets import ObjectAssets
-from salesforce_history.callbacks import tell_of_failure, tell_of_recovery
 from salesforce_history.dag_defaults import FIRST_INTERVAL, task_defaults
 from salesforce_history.dbt_group import RebuildHistoryOperator, dbt_task_group
-from salesforce_history.deadlines import PipelineDag, add_deadlines
 from salesforce_history.operators import CheckSourceOperator, ExtractOperator, IcebergUpsertOperator, ValidateOperator
 from salesforce_history.params import pipeline_params
 from salesforce_history.publish import PublishMetricsOperator

@@ -102,8 +102,8 @@ class PublishMetricsOperator(ObjectOperator):
     ) -> dict[str, Any]:
         """Put the run on record, and its numbers where people look. Only the record itself may fail the task."""
         from include.lake.run_log import read_runs, record_run
-        from salesforce_history.anomalies import tell_of_anomalies
-        from salesforce_history.notices import tell_of_run_warnings
+        from salesforce_history.alerts.anomalies import tell_of_anomalies
+        from salesforce_history.alerts.notices import tell_of_run_warnings
 
         namespace, name = flow.environment.operations_namespace, self.object_file.object
         others = read_runs(flow.catalog, namespace, object_name=name).to_pylist()

@@ -18,7 +18,7 @@ from include.config.object_file import ObjectFile, read_object_files
 from include.lake.holder import UPKEEP_DAG, run_of_holder, upkeep_holder
 from include.staging.lifetime import LONGEST_RUN
 from include.upkeep.places import OBJECT_TABLES
-from salesforce_history.callbacks import tell_of_failure, tell_of_recovery
+from salesforce_history.alerts.callbacks import tell_of_failure, tell_of_recovery
 from salesforce_history.dag_defaults import FIRST_INTERVAL, task_defaults
 from salesforce_history.operators import ObjectOperator
 from salesforce_history.run_ended import GIVE_BACK, RunEndedTrigger, goes_on, holder_goes_on

@@ -60,8 +60,8 @@ from airflow._shared.module_loading import import_string
 names = [
     "salesforce_history.run_ended.RunEndedTrigger",
     "salesforce_history.change_queue.ChangeQueueTrigger",
-    "salesforce_history.lateness.tell_if_late",
-    "salesforce_history.late_runs.look",
+    "salesforce_history.alerts.lateness.tell_if_late",
+    "salesforce_history.alerts.late_runs.look",
 ]
 by_name = {name: sys.modules[import_string(name).__module__].__file__ for name in names}
 from airflow.dag_processing.dagbag import BundleDagBag

@@ -26,14 +26,15 @@ from include.lake.run_log import read_run, record_run
 from include.salesforce.errors import CredentialsRefused
 from include.staging.manifest import ReadPlan
 from local.lake.catalog import lake_folder
-from salesforce_history import alerting, callbacks, channels, noting, watch, watch_dag
-from salesforce_history import recovery as recovery_module
-from salesforce_history.alerting import tell
-from salesforce_history.failure import tell_of_failure, tell_of_recovery
-from salesforce_history.notices import tell_of_drift, tell_of_run_warnings, tell_of_warnings
+from salesforce_history import noting
+from salesforce_history.alerts import alerting, callbacks, channels, watch, watch_dag
+from salesforce_history.alerts import recovery as recovery_module
+from salesforce_history.alerts.alerting import tell
+from salesforce_history.alerts.failure import tell_of_failure, tell_of_recovery
+from salesforce_history.alerts.notices import tell_of_drift, tell_of_run_warnings, tell_of_warnings
+from salesforce_history.alerts.watch_failed import tell_of_watch_failure
 from salesforce_history.noting import note_failure
 from salesforce_history.operators import CheckSourceOperator
-from salesforce_history.watch_failed import tell_of_watch_failure
 from tests.receivers import Receivers, black_hole, mail_connection, slack_connection
 
 USER = read_object_files()["user"]
@@ -758,7 +759,7 @@ def test_a_broken_channel_hides_no_other_and_is_recorded(
 def test_a_channel_that_is_silent_holds_up_neither_the_run_nor_the_others(
     world: World, receivers: Receivers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("salesforce_history.channels.SECONDS", 1.0)
+    monkeypatch.setattr("salesforce_history.alerts.channels.SECONDS", 1.0)
     with black_hole() as port:
         monkeypatch.setenv("AIRFLOW_CONN_SLACK_ONCALL", slack_connection(f"http://127.0.0.1:{port}"))
         world.fails(world.run(1))

@@ -85,7 +85,7 @@ def deadlines(home: Path) -> dict[str, Any]:
 @pytest.mark.parametrize("execution", ["local", "watcher"])
 def test_each_sla_is_two_deadlines_and_equal_ones_share_them(deadlines: dict[str, Any], execution: str) -> None:
     found = deadlines[execution]["each"]
-    assert {path for _, path, _ in found} == {"salesforce_history.lateness.tell_if_late"}
+    assert {path for _, path, _ in found} == {"salesforce_history.alerts.lateness.tell_if_late"}
     moments = [(seconds / 60, watch["escalate_seconds"] / 60, sorted(watch["groups"])) for seconds, _, watch in found]
     models = [
         "dim_sf_user_current", "int_sf_user_changes", "int_sf_user_versions", "sf_user_snapshot", "stg_sf_user",
@@ -137,9 +137,9 @@ def test_an_sla_of_a_model_that_there_is_not_says_which_there_are(deadlines: dic
 _OLDER = """
 import airflow.sdk, logging
 before = set(sys.modules)
-import salesforce_history.lateness
+import salesforce_history.alerts.lateness
 loaded = sorted({name.split(".")[0] for name in set(sys.modules) - before})
-assert "salesforce_history.deadlines" not in sys.modules
+assert "salesforce_history.alerts.deadlines" not in sys.modules
 
 known = airflow.sdk.__getattr__
 def older(name):
@@ -151,7 +151,7 @@ said = []
 class Keep(logging.Handler):
     def emit(self, record):
         said.append(record.getMessage())
-logging.getLogger("salesforce_history.deadlines").addHandler(Keep())
+logging.getLogger("salesforce_history.alerts.deadlines").addHandler(Keep())
 from salesforce_history.pipeline import build_pipelines
 dags = build_pipelines()
 answer([loaded, sorted(dags), [dag.deadline for dag in dags.values()], said])
@@ -283,7 +283,7 @@ def test_a_dag_is_the_same_wherever_its_project_is_mounted_and_another_when_it_c
 _TESTED = """
 from datetime import timedelta
 from airflow.sdk import AsyncCallback, DeadlineAlert, DeadlineReference, task
-from salesforce_history.deadlines import CALLBACK, PipelineDag
+from salesforce_history.alerts.deadlines import CALLBACK, PipelineDag
 
 with PipelineDag("tested", schedule=None) as dag:
     task(lambda: None, task_id="only")()

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from include.alerts.alert import Alert
-from salesforce_history import late_runs, lateness
-from salesforce_history.lateness import tell_if_late
+from salesforce_history.alerts import late_runs, lateness
+from salesforce_history.alerts.lateness import tell_if_late
 
 WATCH = {
     "noun": "user", "sla_seconds": 900, "escalate_seconds": 0, "groups": {"upsert": ["upsert_raw"]},

@@ -27,7 +27,7 @@ from include.staging.manifest import (
     ValidationManifest,
     Window,
 )
-from salesforce_history import anomalies
+from salesforce_history.alerts import anomalies
 from salesforce_history.publish import HistoryNotPublished, PublishMetricsOperator
 from tests.plugins.asset_events import Events
 

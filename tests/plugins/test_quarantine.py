@@ -21,8 +21,8 @@ from include.salesforce.window import RunRequest
 from include.staging.manifest import ReplayManifest, ValidationManifest
 from local.faults.bench import Bench
 from local.org.handle import start_org
-from salesforce_history import ask_quarantine
-from salesforce_history.ask import main as ask
+from salesforce_history.ask import quarantine
+from salesforce_history.ask.__main__ import main as ask
 from salesforce_history.operators import REPLAY, IcebergUpsertOperator
 from tests.plugins.asset_events import Events
 
@@ -173,11 +173,11 @@ def test_what_a_terminal_or_a_spreadsheet_would_obey_is_spelled_out(capsys: pyte
         )
         for one in nasty
     )
-    ask_quarantine._write_table(Listing(table="t", entries=entries))
+    quarantine._write_table(Listing(table="t", entries=entries))
     shown = capsys.readouterr().out
     assert "\\x1b]0;pwned\\x07" in shown
     assert not {"\x1b", "\x07", "\t", "\r", "\u202e"} & set(shown)
-    ask_quarantine._write_csv(Listing(table="t", entries=entries))
+    quarantine._write_csv(Listing(table="t", entries=entries))
     ids = [row["id"] for row in csv.DictReader(io.StringIO(capsys.readouterr().out))]
     assert ids == [
         "\\x1b]0;pwned\\x07",

@@ -14,10 +14,10 @@ from include.alerts.problem import Problem, kind_of_failure
 from include.config.object_file import read_object_files
 from include.quality.dbt_tests import COULD_NOT_RUN
 from salesforce_history import run_facts
+from salesforce_history.alerts.failure import _alert
+from salesforce_history.alerts.recovery import EndedRun
 from salesforce_history.dbt_results import DBT_RESULTS
-from salesforce_history.failure import _alert
 from salesforce_history.noting import PROBLEM
-from salesforce_history.recovery import EndedRun
 from salesforce_history.run_facts import RunFacts, facts_of
 
 USER = read_object_files()["user"]

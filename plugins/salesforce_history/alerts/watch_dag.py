@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from airflow.sdk import DAG, BaseOperator, Context
 
 from include.config.environment import current_environment
-from salesforce_history.callbacks import tell_of_watch_failure
+from salesforce_history.alerts.callbacks import tell_of_watch_failure
 from salesforce_history.dag_defaults import FIRST_INTERVAL, OWNER
 from salesforce_history.noting import noting_problems
 
@@ -53,7 +53,7 @@ class WatchOperator(BaseOperator):
             return self._look()
 
     def _look(self) -> dict[str, int]:
-        from salesforce_history import watch
+        from salesforce_history.alerts import watch
         from salesforce_history.connections import lake_catalog
 
         environment = current_environment()

@@ -12,7 +12,7 @@ from include.alerts.bounded import within
 from include.config.environment import current_environment
 from include.config.object_file import ObjectFile
 from include.lake.alert_log import AlertRecord, open_failures, readable, resolve
-from salesforce_history.alerting import tell
+from salesforce_history.alerts.alerting import tell
 from salesforce_history.asked import BACKFILL, asked_for, does_something_else
 from salesforce_history.connections import lake_catalog
 from salesforce_history.links import run_link, runbook_link

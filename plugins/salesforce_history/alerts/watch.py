@@ -16,9 +16,9 @@ from include.alerts.alert import Alert
 from include.config.environment import Environment
 from include.lake.alert_log import AlertRecord, mark_escalated, never_told, open_failures, readable, resolve
 from include.lake.run_log import read_runs
-from salesforce_history.alerting import tell, tell_again
+from salesforce_history.alerts.alerting import tell, tell_again
+from salesforce_history.alerts.recovery import EndedRun, tell_recovered
 from salesforce_history.dag_objects import object_called
-from salesforce_history.recovery import EndedRun, tell_recovered
 
 #: Whoever has claimed an alert is done with it by then, or dead.
 _STILL_SENDING = timedelta(minutes=5)

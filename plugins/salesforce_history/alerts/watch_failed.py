@@ -10,8 +10,8 @@ from airflow.sdk import Context
 
 from include.alerts.alert import Alert
 from include.config.environment import current_environment
-from salesforce_history.alerting import tell
-from salesforce_history.failure import never_raises
+from salesforce_history.alerts.alerting import tell
+from salesforce_history.alerts.failure import never_raises
 from salesforce_history.links import error_link, run_link
 from salesforce_history.run_facts import facts_of
 

@@ -14,7 +14,7 @@ def tell_of_failure(context: Context) -> None:
 
     :param context: Airflow's.
     """
-    from salesforce_history import failure
+    from salesforce_history.alerts import failure
 
     failure.tell_of_failure(context)
 
@@ -24,7 +24,7 @@ def tell_of_recovery(context: Context) -> None:
 
     :param context: Airflow's.
     """
-    from salesforce_history import failure
+    from salesforce_history.alerts import failure
 
     failure.tell_of_recovery(context)
 
@@ -34,7 +34,7 @@ def tell_of_warnings(context: Context) -> None:
 
     :param context: the task's, with `test_names` and `test_results`.
     """
-    from salesforce_history import notices
+    from salesforce_history.alerts import notices
 
     notices.tell_of_warnings(context)
 
@@ -44,6 +44,6 @@ def tell_of_watch_failure(context: Context) -> None:
 
     :param context: Airflow's.
     """
-    from salesforce_history import watch_failed
+    from salesforce_history.alerts import watch_failed
 
     watch_failed.tell_of_watch_failure(context)

@@ -11,7 +11,7 @@ from include.alerts.alert import Alert
 from include.alerts.anomaly import Anomaly, has_begun
 from include.config.environment import Environment
 from include.config.object_file import ObjectFile
-from salesforce_history.alerting import tell
+from salesforce_history.alerts.alerting import tell
 from salesforce_history.links import run_link, runbook_link
 
 log = logging.getLogger(__name__)

@@ -31,7 +31,7 @@ except ImportError:
 log = logging.getLogger(__name__)
 
 #: The callback, by name: the DAG processor has no need of it.
-CALLBACK = "salesforce_history.lateness.tell_if_late"
+CALLBACK = "salesforce_history.alerts.lateness.tell_if_late"
 
 EXTRACT = ("check_source", "extract", "validate")
 UPSERT = ("upsert_raw",)

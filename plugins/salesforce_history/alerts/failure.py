@@ -20,12 +20,12 @@ from include.alerts.problem import kind_of_failure
 from include.alerts.wording import one_line
 from include.config.environment import Environment, current_environment
 from include.config.object_file import ObjectFile
-from salesforce_history.alerting import tell
+from salesforce_history.alerts.alerting import tell
+from salesforce_history.alerts.recovery import EndedRun, tell_recovered
+from salesforce_history.alerts.unrecorded import record_if_missing
 from salesforce_history.dag_objects import object_of
 from salesforce_history.links import error_link, run_link, task_link
-from salesforce_history.recovery import EndedRun, tell_recovered
 from salesforce_history.run_facts import RunFacts, facts_of
-from salesforce_history.unrecorded import record_if_missing
 
 log = logging.getLogger(__name__)
 

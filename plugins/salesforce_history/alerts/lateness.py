@@ -47,12 +47,12 @@ async def _ask(dag_run: Mapping[str, Any]) -> Any:
 
 
 def _read(dag_run: Mapping[str, Any]) -> Any:
-    from salesforce_history.late_runs import read_run
+    from salesforce_history.alerts.late_runs import read_run
 
     return read_run(dag_run["dag_id"], dag_run["dag_run_id"])
 
 
 def _look(watch: Mapping[str, Any], dag_run: Mapping[str, Any], found: Any) -> str:
-    from salesforce_history.late_runs import look
+    from salesforce_history.alerts.late_runs import look
 
     return look(watch, dag_run, found)

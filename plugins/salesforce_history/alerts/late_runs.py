@@ -13,7 +13,7 @@ from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 from include.alerts.lateness import LateRun, States, Watch, lateness
 from include.config.environment import current_environment
 from include.config.object_file import read_object_files
-from salesforce_history.alerting import tell
+from salesforce_history.alerts.alerting import tell
 from salesforce_history.links import run_link, runbook_link, task_link
 
 log = logging.getLogger(__name__)

@@ -19,7 +19,7 @@ from include.alerts.wording import one_line
 from include.config.environment import Environment, current_environment
 from include.config.object_file import ObjectFile
 from include.lake.alert_log import claim, record_attempt
-from salesforce_history.channels import send
+from salesforce_history.alerts.channels import send
 from salesforce_history.connections import lake_catalog
 
 log = logging.getLogger(__name__)

@@ -18,8 +18,8 @@ from include.lake.upsert import UpsertContended
 from include.salesforce.errors import SalesforceProblem
 from include.salesforce.schema_check import validate_schema
 from include.salesforce.stats import NoExtraction, get_extraction_stats, render_stats
-from salesforce_history import ask_quarantine
-from salesforce_history.ask_erase import ERASE_REFUSED, add_erase, answer_erase
+from salesforce_history.ask import quarantine
+from salesforce_history.ask.erase import ERASE_REFUSED, add_erase, answer_erase
 from salesforce_history.connections import salesforce_client
 
 #: Problems whose message is all that a person needs.
@@ -43,12 +43,12 @@ def main(arguments: list[str] | None = None) -> int:
     questions = parser.add_subparsers(dest="question", required=True)
     schema = questions.add_parser("validate-schema", help="hold an object file against the org: what fits, what lacks")
     stats = questions.add_parser("extraction-stats", help="rows, bytes, API calls and seconds of a run's extraction")
-    quarantine = questions.add_parser("quarantine", help="records that were refused: why, since when, what may be done")
-    for question in (schema, stats, quarantine):
+    refused = questions.add_parser("quarantine", help="records that were refused: why, since when, what may be done")
+    for question in (schema, stats, refused):
         question.add_argument("object", help="name of an object file, for example user")
     add_erase(questions)
     stats.add_argument("--run-id", help="Airflow's run id; default: the newest extraction")
-    ask_quarantine.add_options(quarantine)
+    quarantine.add_options(refused)
     options = parser.parse_args(arguments)
     try:
         environment = current_environment()
@@ -60,7 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
             print(report.render())  # noqa: T201  (it is a command)
             return 0 if report.fits else 1
         if options.question == "quarantine":
-            return ask_quarantine.answer(environment, object_file, options)
+            return quarantine.answer(environment, object_file, options)
         manifest = get_extraction_stats(environment=environment, object_file=object_file, run_id=options.run_id)
         print(render_stats(manifest))  # noqa: T201
     except ANSWERED_BY_ITS_MESSAGE as problem:

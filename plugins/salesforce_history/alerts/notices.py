@@ -17,7 +17,7 @@ from include.config.environment import current_environment
 from include.config.object_file import ObjectFile
 from include.lake.alert_log import resolve
 from include.lake.run_log import read_runs
-from salesforce_history.alerting import tell
+from salesforce_history.alerts.alerting import tell
 from salesforce_history.connections import lake_catalog
 from salesforce_history.dag_objects import object_of
 from salesforce_history.dbt_results import DBT_RESULTS
