@@ -16,7 +16,7 @@ LONGEST = (
     "e2e/test_scheduler.py",
     "e2e/test_sla.py",
     "cloud/test_writers_on_glue.py",
-    "plugins/test_deadlines.py",
+    "plugins/alerts/test_deadlines.py",
     "dbt/test_history_flow.py",
     "hostile/test_data.py",
 )
