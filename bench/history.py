@@ -183,10 +183,10 @@ def _on_trino(results: Results) -> Section:
         heading="A thousand changes on a history that grows: Trino",
         text=(
             "The same on Trino, over a stand-in for S3. CPU and bytes are Trino's own (`physicalInputDataSize`), files "
-            "those of the snapshot's summary. A MERGE writes position deletes; it rewrites no file. Current rows are "
-            "read three times: whether the batch follows on them, what they hold, where they are. They are eight "
-            "files, of 1.4 MB at a million versions, and Trino reads a file of less than 3 MB whole: bytes grow with "
-            "them."
+            "those of the snapshot's summary. A MERGE writes position deletes; it rewrites no file. A batch reads the "
+            "current rows three times: to see whether it follows on them, to compare, and to find the rows to delete. "
+            "There is a file of them a bucket, and Trino reads a Parquet file of less than 3 MB whole: below some two "
+            "million versions, bytes grow as the table does."
         ),
         verdicts=verdicts,
         tables=[Table(header=header, rows=rows)],

@@ -134,8 +134,9 @@ def _running(results: Results, plots: Path) -> Section:
         heading="A run under a scheduler",
         text=(
             f"{USERS:,} users, {CHANGES} of them changed since the run before; scheduler, API server, DAG processor "
-            "and triggerer on SQLite, LocalExecutor with four slots. The run before read everything: nothing is cold. "
-            "It is triggered without Params: it goes on from the watermark, as a scheduled one does. *Cosmos LOCAL, "
+            "and triggerer on SQLite, LocalExecutor with the settings of `make up`. The run before read everything: "
+            "nothing is cold. It is triggered without Params: it goes on from the watermark, as a scheduled one does. "
+            "*Cosmos LOCAL, "
             "subprocess* is the same DAG with Cosmos's default execution mode, a `dbt` process a task; its nodes come "
             "from the manifest as well (LoadMode.DBT_MANIFEST), the project's own operators and Airflow's settings are "
             "the same. The dbt group counts from the end of take_turn to the end of its last task, and all CPU of its "

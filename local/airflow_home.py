@@ -67,7 +67,7 @@ class AirflowHome:
             # A worker whose task has ended can wait for its process for as long as this, because Airflow's supervisor
             # does not look again before the next heartbeat; 5 s by default, which was a third of a run.
             "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
-            # Two tasks for the cores, and two that may only be waiting so.
+            # Two at work, and two that may have ended while their workers still wait.
             "AIRFLOW__CORE__PARALLELISM": "4",
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin",
             # Between two tasks the scheduler sleeps, a second by default: with thirty tasks a run, half a minute of it.

@@ -31,7 +31,7 @@ def ask(arguments: list[str], *, root: Path = PROJECT / ".local") -> int:
         os.environ.setdefault("AIRFLOW__LOGGING__LOGGING_LEVEL", "ERROR")
         sys.path[:0] = variables["PYTHONPATH"].split(os.pathsep)
         home.prepare(variables, fresh=False)
-        from salesforce_history.ask.__main__ import main as answer
+        from salesforce_history.ask.questions import main as answer
 
         return answer(arguments)
 

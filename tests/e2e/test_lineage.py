@@ -74,6 +74,12 @@ def test_the_line_from_salesforce_to_the_dimension_is_unbroken(emitted: list[dic
     assert "lake.sf_curated.dim_sf_user_scd" in written["dbt_scd2.dim_sf_user_scd.run"]
 
 
+def test_a_model_tells_the_sql_that_was_run(emitted: list[dict[str, Any]]) -> None:
+    name = "sf_user_pipeline.dbt_scd2.dim_sf_user_scd.run"
+    (ended,) = [event for event in emitted if (event["job"]["name"], event["eventType"]) == (name, "COMPLETE")]
+    assert "int_sf_user_versions" in ended["job"]["facets"]["sql"]["query"]
+
+
 def test_no_secret_is_in_it(emitted: list[dict[str, Any]], laptop: Path) -> None:
     connection = OrgHandle(laptop / "org").connection()
     secrets = [

@@ -12,11 +12,13 @@ from local.warm import ParsedOnce
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Path:
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("DBT_SEND_ANONYMOUS_USAGE_STATS", "false")
     (tmp_path / "models").mkdir()
     (tmp_path / "dbt_project.yml").write_text("name: small\nprofile: small\nversion: 1.0.0\nmodel-paths: [models]\n")
     (tmp_path / "profiles.yml").write_text(
         f"small:\n  target: t\n  outputs:\n    t: {{type: duckdb, path: '{tmp_path}/small.duckdb'}}\n"
+        f"    other: {{type: duckdb, path: '{tmp_path}/other.duckdb', schema: elsewhere}}\n"
     )
     (tmp_path / "models" / "grown.sql").write_text(
         "{{ config(materialized='incremental') }}\n"
@@ -38,8 +40,7 @@ def outcomes(dbt: ParsedOnce, *arguments: str) -> list[tuple[str, str]]:
     return [(one.node.name, str(one.status)) for one in cast("Any", result.result).results]
 
 
-def test_each_command_works_on_the_project_as_it_was_read(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DBT_SEND_ANONYMOUS_USAGE_STATS", "false")
+def test_each_command_works_on_the_project_as_it_was_read(project: Path) -> None:
     dbt, arguments = ParsedOnce(), options(project)
     assert outcomes(dbt, "run", "--select", "grown", *arguments) == [("grown", "success")]
     read = dbt.manifest
@@ -52,6 +53,25 @@ def test_each_command_works_on_the_project_as_it_was_read(project: Path, monkeyp
         assert database.sql("select number from grown").fetchall() == [(1,)]
     assert read is not None
     assert dbt.manifest is read
+
+
+def test_another_target_or_environment_is_read_for_itself(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    named = "{{ config(schema=env_var('SF_HISTORY_TEST_ROOM', 'first')) }} select 1 as number"
+    (project / "models" / "grown.sql").write_text(named)
+    dbt, arguments = ParsedOnce(), options(project)
+    outcomes(dbt, "run", *arguments)
+    outcomes(dbt, "run", *arguments, "--target", "other")
+    # A form that is not known here is left to dbt.
+    outcomes(dbt, "run", *arguments, "--target=t")
+    assert dbt.manifest is None
+    monkeypatch.setenv("SF_HISTORY_TEST_ROOM", "second")
+    outcomes(dbt, "run", *arguments)
+    found = {}
+    for name in ("small", "other"):
+        with duckdb.connect(str(project / f"{name}.duckdb")) as database:
+            rows = database.sql("select table_schema from information_schema.tables order by 1").fetchall()
+            found[name] = [schema for (schema,) in rows]
+    assert found == {"small": ["main_first", "main_second"], "other": ["elsewhere_first"]}
 
 
 def test_a_project_that_cannot_be_read_says_so_at_each_command(project: Path) -> None:

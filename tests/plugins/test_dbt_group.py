@@ -1,9 +1,12 @@
-"""The dbt group of a pipeline in Cosmos's watcher mode."""
+"""The dbt group of a pipeline in Cosmos's watcher mode: the test that has two parents."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from tests.airflow_process import PROJECT, run_in_airflow
 
@@ -17,41 +20,67 @@ from salesforce_history.pipeline import build_pipeline
 dag = build_pipeline(read_object_files()["user"], current_environment())
 producer = dag.get_task("dbt_scd2.dbt_producer_watcher")
 cross_check = dag.get_task("dbt_scd2.dim_sf_user_agrees_with_snapshot_test")
-# What asks Airflow for the producer's state: here is no scheduler, and the producer is still at work.
-type(cross_check)._get_producer_task_status = lambda self, context: "running"
+of_parent = dag.get_task("dbt_scd2.dim_sf_user_scd.test")
+(test,) = producer.tests_per_model[cross_check.model_unique_id]
+
+# What asks Airflow for the producer's state, and what runs dbt: here are no scheduler and no lake.
+state, commands = ["running"], []
+type(cross_check)._get_producer_task_status = lambda self, context: state[0]
+type(cross_check).build_and_run_cmd = lambda self, context, cmd_flags: commands.append([*self.base_cmd, *cmd_flags])
 
 class Instance:
-    try_number = 1
-    def __init__(self):
-        self.kept = {}
+    def __init__(self, try_number):
+        self.try_number, self.kept = try_number, {}
     def xcom_push(self, *, key, value):
         self.kept[key] = value
     def xcom_pull(self, task_ids, key):
         return self.kept.get(key) if task_ids == producer.task_id else None
 
-answers = {}
-for status in (None, "pass", "warn", "fail"):
-    instance = Instance()
-    if status:
-        push_test_result_or_aggregate(cross_check.model_unique_id, status, producer.tests_per_model, {}, instance)
+def looks(task, instance):
     try:
-        answers[str(status)] = cross_check.poke({"ti": instance, "run_id": "run"})
+        return task.poke({"ti": instance, "run_id": "run"})
     except Exception as problem:
-        answers[str(status)] = str(problem)
+        return str(problem)
+
+answers = {}
+for status in (None, "pass", "warn", "error", "skipped"):
+    instance = Instance(1)
+    if status:
+        push_test_result_or_aggregate(test, status, producer.tests_per_model, {}, instance)
+    answers[str(status)] = looks(cross_check, instance)
+state[0] = "failed"
+answers["tried again"] = looks(cross_check, Instance(2))
+answers["commands"] = commands
+answers["among its parent's"] = test in producer.tests_per_model[of_parent.model_unique_id]
+answers["its parent's"] = len(producer.tests_per_model[of_parent.model_unique_id])
 print("ANSWER" + json.dumps(answers))
 """
 
 
-def test_the_cross_check_has_its_result_from_the_producer(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     done = run_in_airflow(
-        tmp_path,
+        Path(tmp_path_factory.mktemp("home")),
         _SCRIPT,
         AIRFLOW__CORE__DAGS_FOLDER=str(PROJECT / "dags"),
         SF_HISTORY_DBT_EXECUTION="watcher",
     )
     assert "ANSWER" in done.stdout, done.stdout[-3000:] + done.stderr[-3000:]
-    answers = json.loads(done.stdout.rsplit("ANSWER", 1)[1].splitlines()[0])
-    failed = answers.pop("fail")
-    assert "finished with status" in failed
-    assert "agrees_with_snapshot" in failed
-    assert answers == {"None": False, "pass": True, "warn": True}
+    found: dict[str, Any] = json.loads(done.stdout.rsplit("ANSWER", 1)[1].splitlines()[0])
+    return found
+
+
+def test_its_task_has_its_result_from_the_producer(answers: dict[str, Any]) -> None:
+    assert (answers["None"], answers["pass"], answers["warn"]) == (False, True, True)
+    for status in ("error", "skipped"):
+        assert "dim_sf_user_agrees_with_snapshot' finished with status" in answers[status]
+
+
+def test_tried_again_it_is_run_by_a_name_that_dbt_knows(answers: dict[str, Any]) -> None:
+    assert answers["tried again"] is True
+    assert answers["commands"] == [["test", "--select", "dim_sf_user_agrees_with_snapshot"]]
+
+
+def test_it_is_none_of_its_parents_tests(answers: dict[str, Any]) -> None:
+    assert answers["among its parent's"] is False
+    assert answers["its parent's"] > 5

@@ -22,7 +22,7 @@ from include.staging.manifest import ReplayManifest, ValidationManifest
 from local.faults.bench import Bench
 from local.org.handle import start_org
 from salesforce_history.ask import quarantine
-from salesforce_history.ask.__main__ import main as ask
+from salesforce_history.ask.questions import main as ask
 from salesforce_history.operators import REPLAY, IcebergUpsertOperator
 from tests.plugins.asset_events import Events
 

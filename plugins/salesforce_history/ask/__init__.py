@@ -1,1 +1,1 @@
-"""What a person asks or orders from the command line: `python -m salesforce_history.ask.__main__`."""
+"""What a person asks or orders from the command line: `python -m salesforce_history.ask`."""
