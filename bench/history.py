@@ -222,9 +222,9 @@ def _layouts(results: Results) -> Section:
         text=(
             f"{_LAYOUT_VERSIONS:,} versions on Trino; the queries are those of docs/queries.md, all columns read. "
             "The MERGE is the one that dbt runs for a thousand scattered changes. The default is `(is_current, "
-            "bucket(8, user_id))` with zstd: decision 9 says why."
+            "bucket(8, user_id))` with zstd: decision 9 says why." + ("" if rows else " Not measured this time.")
         ),
-        tables=[Table(header=header, rows=rows)],
+        tables=[Table(header=header, rows=rows)] if rows else [],
     )
 
 
