@@ -24,6 +24,8 @@ from include.lake.tables import arrow_schema, ensure_tables
 #: Observations of a user, and batches after the first load.
 OBSERVATIONS: Final = 5
 BATCHES: Final = 40
+#: Number of the batch that comes after them.
+NEXT: Final = BATCHES + 1
 #: When the prepared versions say that they were written.
 WRITTEN: Final = datetime(2025, 3, 1)
 #: Rows in a table at a time: what a worker can hold.
@@ -72,7 +74,7 @@ class History:
         return [first + (self.users - first) * number // count for number in range(count)]
 
 
-def observations(users: str, first: int, last: int, *, newest: int = BATCHES + 1) -> str:
+def observations(users: str, first: int, last: int, *, newest: int = NEXT) -> str:
     """SQL of observations.
 
     :param users: SQL that gives the users' numbers as `i`.
@@ -258,7 +260,7 @@ class Writer:
         schema = arrow_schema(table)
         table.overwrite(self._read(f"select {', '.join(schema.names)} from ({rows}) order by id", schema))
 
-    def log_changes(self, changed: Sequence[int], *, batch: int = BATCHES + 1) -> None:
+    def log_changes(self, changed: Sequence[int], *, batch: int = NEXT) -> None:
         """One batch more in the log.
 
         :param changed: the users that it observed.
@@ -267,7 +269,7 @@ class Writer:
         observed = observations(these(changed), OBSERVATIONS, OBSERVATIONS, newest=batch)
         self._append(self.tables.changes, self._log(observed))
 
-    def versions_of(self, changed: Sequence[int], *, batch: int = BATCHES + 1) -> pa.Table:
+    def versions_of(self, changed: Sequence[int], *, batch: int = NEXT) -> pa.Table:
         """What the dimension holds of some users after `log_changes`, but for _dbt_updated_at; sorted.
 
         :param changed: their numbers.

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from pyiceberg.expressions import In
 from pyiceberg.table import Table
 
-from bench.history_data import BATCHES, History, Writer
+from bench.history_data import NEXT, History, Writer
 from bench.history_lake import Costs, build, fill, prepared
 from bench.history_trino import QueryCost, trino_lake, written
 from bench.measure import Clock
@@ -84,7 +84,7 @@ def on_trino(clock: Clock, *, versions: int, changes: int) -> Facts:
     facts: Facts = {}
     with trino_lake() as (lake, asked):
         writer, seen = fill(lake, history), set[int]()
-        for batch, kind in enumerate(TRINO_BATCHES, start=BATCHES + 1):
+        for batch, kind in enumerate(TRINO_BATCHES, start=NEXT):
             every = history.changed(3 * changes, recent=kind == "recent")
             changed = [number for number in every if number not in seen][:: 2 if kind == "recent" else 3][:changes]
             seen.update(changed)
@@ -110,7 +110,7 @@ def _facts(costs: Costs) -> Facts:
     return facts
 
 
-def _require_right(writer: Writer, dimension: Table, changed: list[int], *, batch: int = BATCHES + 1) -> None:
+def _require_right(writer: Writer, dimension: Table, changed: list[int], *, batch: int = NEXT) -> None:
     wanted = writer.versions_of(changed, batch=batch)
     users = In("user_id", set(wanted["user_id"].to_pylist()))  # type: ignore[call-arg, misc]
     order = [("user_id", "ascending"), ("effective_from", "ascending")]

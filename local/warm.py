@@ -15,9 +15,10 @@ from dbt.contracts.graph.manifest import Manifest
 #: Options that say which project is read, and how. The folder of the project is a new copy for each command.
 _WHERE = ("--project-dir", "--profiles-dir")
 _HOW = ("--profile", "--target", "--vars")
+_OPTIONS = (*_WHERE, *_HOW)
+#: How those begin that are one word, and are not taken apart here.
+_ONE_WORD = ("-t", *(f"{name}=" for name in _OPTIONS))
 _FLAGS = ("--no-static-parser",)
-
-_Options = dict[str, str]
 
 
 class ParsedOnce(dbtRunner):
@@ -38,11 +39,11 @@ class ParsedOnce(dbtRunner):
         """
         options = _options(args)
         self.manifest = None
-        if "--project-dir" in options and not kwargs and not _in_one_word(args):
+        if "--project-dir" in options and not kwargs and not any(arg.startswith(_ONE_WORD) for arg in args):
             self.manifest = self._manifest(options, [flag for flag in _FLAGS if flag in args])
         return super().invoke(args, **kwargs)
 
-    def _manifest(self, options: _Options, flags: list[str]) -> Manifest | None:
+    def _manifest(self, options: dict[str, str], flags: list[str]) -> Manifest | None:
         """The project's; None where it cannot be read, which the command itself will say."""
         key = frozenset(
             (name, value)
@@ -59,13 +60,9 @@ class ParsedOnce(dbtRunner):
         return self._read[key]
 
 
-def _options(args: list[str]) -> _Options:
+def _options(args: list[str]) -> dict[str, str]:
     """The options in two words that say which project is read, and how."""
-    return {name: value for name, value in pairwise(args) if name in (*_WHERE, *_HOW)}
-
-
-def _in_one_word(args: list[str]) -> bool:
-    return any(arg.startswith((f"{name}=", "-t")) for arg in args for name in (*_WHERE, *_HOW))
+    return {name: value for name, value in pairwise(args) if name in _OPTIONS}
 
 
 def warm_up() -> None:

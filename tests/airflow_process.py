@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -36,3 +38,12 @@ def run_in_airflow(home: Path, script: str, *arguments: str, **variables: str) -
         check=False,
         cwd=home,
     )
+
+
+def answer_of(done: subprocess.CompletedProcess[str]) -> Any:
+    """What a script has printed as JSON behind the word ANSWER, whatever else it has printed.
+
+    :param done: of `run_in_airflow`.
+    """
+    assert "ANSWER" in done.stdout, done.stdout[-3000:] + done.stderr[-3000:]
+    return json.loads(done.stdout.rsplit("ANSWER", 1)[1].splitlines()[0])

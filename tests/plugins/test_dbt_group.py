@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.airflow_process import PROJECT, run_in_airflow
+from tests.airflow_process import PROJECT, answer_of, run_in_airflow
 
 _SCRIPT = """
 import json
@@ -65,8 +64,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         AIRFLOW__CORE__DAGS_FOLDER=str(PROJECT / "dags"),
         SF_HISTORY_DBT_EXECUTION="watcher",
     )
-    assert "ANSWER" in done.stdout, done.stdout[-3000:] + done.stderr[-3000:]
-    found: dict[str, Any] = json.loads(done.stdout.rsplit("ANSWER", 1)[1].splitlines()[0])
+    found: dict[str, Any] = answer_of(done)
     return found
 
 

@@ -17,14 +17,7 @@ from include.salesforce.errors import CredentialsRefused
 from salesforce_history.alerts.alerting import tell
 from salesforce_history.alerts.failure import tell_of_failure
 from salesforce_history.alerts.notices import tell_of_drift, tell_of_run_warnings, tell_of_warnings
-from tests.plugins.alerts.world import (
-    FLOW,
-    USER,
-    World,
-    alert,
-    dbt_failure,
-    watch_run_fails,
-)
+from tests.plugins.alerts.world import FLOW, USER, World, alert, dbt_failure, watch_run_fails
 
 VERSIONS_TEST = FLOW[-1]
 HALF_AN_HOUR = timedelta(minutes=31)

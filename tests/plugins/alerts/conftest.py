@@ -29,3 +29,10 @@ def world(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> World:
     # What an earlier test's process has noted is not of this one's runs, which have the same ids.
     monkeypatch.setattr(noting, "_noted_here", {})
     return World(catalog)
+
+
+@pytest.fixture
+def no_lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The connection leads to a catalog that is not there."""
+    gone = {"type": "sql", "uri": f"sqlite:///{tmp_path}/nowhere/catalog.db", "warehouse": f"file://{tmp_path}"}
+    monkeypatch.setenv("AIRFLOW_CONN_ICEBERG_DEFAULT", json.dumps({"conn_type": "iceberg", "extra": gone}))

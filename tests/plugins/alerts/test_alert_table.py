@@ -5,14 +5,8 @@ from __future__ import annotations
 import pytest
 
 from include.alerts.alert import KINDS, Kind
-from tests.plugins.alerts.cases import (
-    SLA,
-    TABLE,
-    Case,
-)
-from tests.plugins.alerts.world import (
-    World,
-)
+from tests.plugins.alerts.cases import SLA, TABLE, Case
+from tests.plugins.alerts.world import World
 from tests.receivers import Receivers
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import threading
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -13,12 +12,7 @@ from include.config.object_file import ObjectFile
 from salesforce_history.alerts import alerting, channels
 from salesforce_history.alerts import recovery as recovery_module
 from salesforce_history.alerts.alerting import tell
-from tests.plugins.alerts.world import (
-    CHANNELS,
-    USER,
-    World,
-    alert,
-)
+from tests.plugins.alerts.world import CHANNELS, USER, World, alert
 from tests.receivers import Receivers, black_hole, mail_connection, slack_connection
 
 
@@ -33,11 +27,7 @@ def _broken(channel: str, receivers: Receivers, patch: pytest.MonkeyPatch) -> No
 
 @pytest.mark.parametrize("channel", CHANNELS)
 def test_a_broken_channel_hides_no_other_and_is_recorded(
-    channel: str,
-    world: World,
-    receivers: Receivers,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
+    channel: str, world: World, receivers: Receivers, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     _broken(channel, receivers, monkeypatch)
     world.fails(world.run(1))
@@ -87,10 +77,8 @@ def test_what_reached_nobody_is_sent_again_until_it_does(
 
 
 def test_a_lake_that_cannot_be_reached_does_not_hide_its_own_failure(
-    receivers: Receivers, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    no_lake: None, receivers: Receivers, caplog: pytest.LogCaptureFixture
 ) -> None:
-    gone = {"type": "sql", "uri": f"sqlite:///{tmp_path}/nowhere/catalog.db", "warehouse": f"file://{tmp_path}"}
-    monkeypatch.setenv("AIRFLOW_CONN_ICEBERG_DEFAULT", json.dumps({"conn_type": "iceberg", "extra": gone}))
     assert tell(alert("run_failed"), object_file=USER)
     assert {name: len(found) for name, found in receivers.all().items()} == dict.fromkeys(CHANNELS, 1)
     assert "is sent without having been recorded" in caplog.text

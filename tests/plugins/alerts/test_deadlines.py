@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.airflow_process import PROJECT, run_in_airflow
+from tests.airflow_process import PROJECT, answer_of, run_in_airflow
 
 _PRELUDE = """
 import json, sys
@@ -35,8 +35,7 @@ def in_airflow(home: Path, script: str, **variables: str) -> Any:
         **variables,
     }
     done = run_in_airflow(home, _PRELUDE + script, str(PROJECT), **settings)
-    assert "ANSWER" in done.stdout, done.stdout[-3000:] + done.stderr[-3000:]
-    found = json.loads(done.stdout.rsplit("ANSWER", 1)[1].splitlines()[0])
+    found = answer_of(done)
     return found if found is not None else done.stdout + done.stderr
 
 

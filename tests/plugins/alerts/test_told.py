@@ -12,16 +12,8 @@ from include.salesforce.errors import CredentialsRefused
 from include.staging.manifest import ReadPlan
 from salesforce_history.alerts.notices import tell_of_warnings
 from salesforce_history.operators import CheckSourceOperator
-from tests.plugins.alerts.cases import (
-    killed,
-    two_failures_one_recovery,
-    unresolved,
-)
-from tests.plugins.alerts.world import (
-    CHANNELS,
-    USER,
-    World,
-)
+from tests.plugins.alerts.cases import killed, two_failures_one_recovery, unresolved
+from tests.plugins.alerts.world import CHANNELS, USER, World
 from tests.receivers import Receivers
 
 

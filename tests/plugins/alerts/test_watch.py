@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,18 +13,8 @@ from include.lake import alert_log
 from include.lake.alert_log import claim, open_failures
 from salesforce_history import noting
 from salesforce_history.alerts import callbacks, watch, watch_dag
-from tests.plugins.alerts.cases import (
-    HALF_AN_HOUR,
-    recovery,
-)
-from tests.plugins.alerts.world import (
-    CHANNELS,
-    DAG_ID,
-    World,
-    alert,
-    flow,
-    watch_run_fails,
-)
+from tests.plugins.alerts.cases import HALF_AN_HOUR, recovery
+from tests.plugins.alerts.world import CHANNELS, DAG_ID, World, alert, flow, watch_run_fails
 from tests.receivers import Receivers
 
 
@@ -97,11 +86,7 @@ def test_the_watch_tells_of_its_own_failure(world: World) -> None:
     assert "What: ConnectionError: the catalog does not answer" in record.text
 
 
-def test_the_watch_does_not_tell_every_five_minutes_of_a_lake_that_is_down(
-    receivers: Receivers, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    gone = {"type": "sql", "uri": f"sqlite:///{tmp_path}/nowhere/catalog.db", "warehouse": f"file://{tmp_path}"}
-    monkeypatch.setenv("AIRFLOW_CONN_ICEBERG_DEFAULT", json.dumps({"conn_type": "iceberg", "extra": gone}))
+def test_the_watch_does_not_tell_every_five_minutes_of_a_lake_that_is_down(no_lake: None, receivers: Receivers) -> None:
     nowhere = World.__new__(World)
     nowhere.dag = flow()
     watch_run_fails(nowhere, 1, before=None)
