@@ -51,7 +51,7 @@ def run(
 def _measured(
     record: Record, suite: str, case: Case, rounds: int, *, path: Path, folder: Path, console: Console
 ) -> bool:
-    well = True
+    well, first = True, next(iter(case.subjects))
     for round_number in range(rounds):
         # Every second round the other way round, so that neither always finds the machine warmed up by the other.
         order = list(case.subjects.items())
@@ -59,7 +59,8 @@ def _measured(
             samples = record.samples(suite, case.key, name)
             if len(samples) > round_number or any(one.outcome != "done" for one in samples):
                 continue
-            sample = measure(subject, most_mb=case.most_mb, most_seconds=case.most_seconds, folder=folder)
+            taken = None if name == first else record.of(suite).median(case.key, first, "wall")
+            sample = measure(subject, most_mb=case.most_mb, most_seconds=case.patience(taken), folder=folder)
             samples.append(sample)
             record.save(path)
             console.print(f"  {escape(name):<28} {_said(sample)}")

@@ -11,6 +11,8 @@ from typing import Literal, Protocol
 from bench.measure import Sample, Subject
 
 Measure = Literal["cpu", "wall", "peak_mb"]
+#: Wall seconds that a subject gets in any case.
+LEAST_PATIENCE = 30.0
 MEASURES: tuple[Measure, ...] = ("cpu", "wall", "peak_mb")
 
 
@@ -23,6 +25,8 @@ class Case:
     :param rounds: how often each is measured.
     :param most_mb: memory (MB) at which a subject is stopped; the result says so.
     :param most_seconds: wall time at which a subject is stopped.
+    :param most_times: the others are stopped earlier: after so many times the wall time of the first, and half a minute
+        at least. By then it is seen who is slower.
     """
 
     key: str
@@ -30,6 +34,16 @@ class Case:
     rounds: int = 3
     most_mb: float = 12_000
     most_seconds: float = 900
+    most_times: float | None = None
+
+    def patience(self, first: float | None) -> float:
+        """Wall seconds after which a subject is stopped.
+
+        :param first: wall seconds of the first subject; None if it has not ended, or is to be measured.
+        """
+        if self.most_times is None or first is None:
+            return self.most_seconds
+        return min(self.most_seconds, max(LEAST_PATIENCE, self.most_times * first))
 
 
 @dataclass(frozen=True)

@@ -39,12 +39,13 @@ class Shape:
         width, layout = "wide" if self.wide else "narrow", "bucket(8)" if self.bucketed else "unpartitioned"
         return f"{short(self.rows)} rows, {short(self.count)} {self.where}, {width}, {layout}"
 
-    def case(self, names: Sequence[str], *, rounds: int, most_seconds: float) -> Case:
+    def case(self, names: Sequence[str], *, rounds: int, most_seconds: float, most_times: float | None = None) -> Case:
         """To be measured.
 
         :param names: of the subjects.
         :param rounds: how often.
         :param most_seconds: wall time at which a subject is stopped.
+        :param most_times: see `Case`.
         """
         return Case(
             key=self.key,
@@ -52,6 +53,7 @@ class Shape:
             rounds=rounds,
             most_mb=MOST_MB,
             most_seconds=most_seconds,
+            most_times=most_times,
         )
 
 

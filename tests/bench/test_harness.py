@@ -58,12 +58,13 @@ class OneCase:
 
     TITLE = "One case"
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, theirs: Subject | None = None) -> None:
+        self.path, self.theirs = path, theirs
 
     def cases(self, *, quick: bool) -> list[Case]:
-        subject = Subject(f"{SUBJECTS}:count", {"path": str(self.path)})
-        return [Case(key="only", subjects={"ours": subject, "theirs": subject}, rounds=1 if quick else 2)]
+        ours = Subject(f"{SUBJECTS}:count", {"path": str(self.path)})
+        subjects = {"ours": ours, "theirs": self.theirs or ours}
+        return [Case(key="only", subjects=subjects, rounds=1 if quick else 2, most_times=2)]
 
     def sections(self, results: Results, *, plots: Path) -> list[Section]:
         cpu = results.ratio("only", "theirs", "ours", "cpu")
@@ -83,6 +84,25 @@ def test_a_run_that_was_broken_off_is_taken_up_again(tmp_path: Path) -> None:
     assert again is not None
     assert run(again, {"one": suite}, path=path, folder=tmp_path / "data", console=console)
     assert suite.path.read_text(encoding="utf-8") == "xxx"
+
+
+@pytest.mark.parametrize(
+    ("first", "seconds"), [(None, 200), (1, 30), (40, 80), (150, 200)], ids=["unknown", "short", "long", "too long"]
+)
+def test_the_others_get_some_times_what_the_first_took(first: float | None, seconds: float) -> None:
+    case = Case(key="only", subjects={}, most_seconds=200, most_times=2)
+    assert case.patience(first) == seconds
+    assert Case(key="only", subjects={}, most_seconds=200).patience(first) == 200
+
+
+def test_who_takes_much_longer_than_the_first_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.suite.LEAST_PATIENCE", 0.3)
+    suite, console = OneCase(tmp_path / "ran", Subject(f"{SUBJECTS}:hang")), Console(file=io.StringIO())
+    record = Record(machine=Machine.this(), quick=False)
+    assert run(record, {"one": suite}, path=tmp_path / "record.json", folder=tmp_path / "data", console=console)
+    results = record.of("one")
+    assert (results.outcome("only", "ours"), results.outcome("only", "theirs")) == ("done", "too long")
+    assert suite.path.read_text(encoding="utf-8") == "xx", "ours is measured in every round, theirs no more"
 
 
 def test_the_report_tells_what_was_missed_and_what_was_not_measured(tmp_path: Path) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import pyarrow as pa
 import pytest
+from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 
 from tests.dbt.conftest import HistoryLake
 
@@ -36,6 +37,12 @@ def begin(lake: HistoryLake) -> None:
         lake.observation("005A", "2026-01-05", division="South"),
     )
     lake.history()
+
+
+def append_current_rows(lake: HistoryLake) -> None:
+    """Have every current row twice."""
+    rows = lake.dimension().scan().to_arrow()
+    lake.dimension().append(rows.filter(rows["is_current"]))
 
 
 def test_what_arrives_in_order_follows_on(history_lake: HistoryLake, merged: Merged) -> None:
@@ -98,9 +105,31 @@ def test_what_was_merged_by_a_run_that_died_is_compared_whole(history_lake: Hist
 def test_a_current_row_that_is_there_twice_is_mended(history_lake: HistoryLake, merged: Merged) -> None:
     lake = history_lake
     begin(lake)
-    rows = lake.dimension().scan().to_arrow()
-    lake.dimension().append(pa.Table.from_pylist([row for row in rows.to_pylist() if row["is_current"]], rows.schema))
+    append_current_rows(lake)
     lake.log(lake.observation("005A", "2026-01-06", division="East"))
     lake.history()
     assert merged() == "all rows"
+    assert divisions(lake) == [("North", False), ("South", False), ("East", True)]
+
+
+def test_a_commit_between_the_check_and_the_merge_refuses_the_merge(
+    history_lake: HistoryLake, merged: Merged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = history_lake
+    begin(lake)
+    lake.log(lake.observation("005A", "2026-01-06", division="East"))
+    execute = DuckDBConnectionManager.execute
+
+    def after_another(manager: DuckDBConnectionManager, sql: str, *arguments: Any, **options: Any) -> Any:
+        if "merge into" in sql:
+            monkeypatch.undo()
+            append_current_rows(lake)
+        return execute(manager, sql, *arguments, **options)
+
+    monkeypatch.setattr(DuckDBConnectionManager, "execute", after_another)
+    with pytest.raises(AssertionError, match="dim_sf_user_scd: error"):
+        lake.history()
+    assert merged() == "following"
+    assert divisions(lake) == [("North", False), ("South", True), ("South", True)]
+    lake.history()
     assert divisions(lake) == [("North", False), ("South", False), ("East", True)]

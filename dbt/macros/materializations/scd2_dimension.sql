@@ -33,10 +33,11 @@
         {%- do scd2_refuse_partial_rebuild(target_relation, versions, build) -%}
     {%- endif -%}
 
+    {%- set current_rows = scd2_current_rows(target_relation, versions, record_key) if scd2_may_follow_on(build) -%}
     {%- call statement('main') -%}
         {%- if flags.EMPTY -%} select 'nothing was read, so nothing is merged' as skipped
-        {%- elif scd2_follows_on(target_relation, versions, record_key, build) -%}
-            {{ scd2_merge_following(target_relation, sql, record_key, versions) }}
+        {%- elif current_rows and scd2_follows_on(versions, record_key, current_rows) -%}
+            {{ scd2_merge_following(target_relation, sql, record_key, versions, current_rows) }}
         {%- else -%} {{ scd2_merge(target_relation, sql, record_key, versions if should_full_refresh(), build) }}
         {%- endif -%}
     {%- endcall -%}

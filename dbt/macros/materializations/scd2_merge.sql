@@ -77,13 +77,11 @@ values (
 
 
 {#- The MERGE of versions that follow on (scd2_follows_on): of each record the open version and those after it, against its
-    current row. Past rows, which are most of the table, lie in partitions of their own and are not read. A row that is
-    replaced is in the source twice, once to delete it. The record and its start stand for the version's id, which is
-    longer to read. -#}
-{% macro scd2_merge_following(target, wanted_sql, record_key, versions) -%}
+    current row (scd2_current_rows). Past rows, which are most of the table, lie in partitions of their own and are not
+    read. A row that is replaced is in the source twice, once to delete it. The record and its start stand for the
+    version's id, which is longer to read. -#}
+{% macro scd2_merge_following(target, wanted_sql, record_key, versions, current_rows) -%}
     {%- set columns = model.columns.values() | map(attribute='name') | list -%}
-    {%- set derived = (record_key, config.require('version_key'), 'effective_from', '_scd_id', '_dbt_updated_at') -%}
-    {%- set compared = columns | reject('in', derived) | list -%}
 merge into {{ target }} as target
 using (
     with all_versions as (
@@ -95,21 +93,8 @@ using (
         where _scd_id in (select reached._scd_id from {{ versions }} as reached where reached.standing <> 'settled')
     ),
 
-    touched as (
-        select distinct {{ record_key }}
-        from wanted
-    ),
-
     present as (
-        select
-            there.{{ record_key }},
-            there.effective_from,
-            {%- for column in compared %}
-            there.{{ column }}{{ ',' if not loop.last }}
-            {%- endfor %}
-        from {{ target }} as there
-        inner join touched on there.{{ record_key }} = touched.{{ record_key }}
-        where there.is_current
+        select * from {{ current_rows }} as there
     ),
 
     outdated as (
@@ -121,7 +106,7 @@ using (
             on wanted.{{ record_key }} = present.{{ record_key }} and wanted.effective_from = present.effective_from
         where
             present.{{ record_key }} is null
-            {%- for column in compared %}
+            {%- for column in scd2_compared_columns(record_key) %}
             or present.{{ column }} is distinct from wanted.{{ column }}
             {%- endfor %}
     )
@@ -142,17 +127,63 @@ on
 {%- endmacro %}
 
 
+{#- Columns in which a version may differ from the row of the same record and start: the others follow from these two. -#}
+{% macro scd2_compared_columns(record_key) -%}
+    {%- set derived = (record_key, config.require('version_key'), 'effective_from', '_scd_id', '_dbt_updated_at') -%}
+    {{ return(model.columns.values() | map(attribute='name') | reject('in', derived) | list) }}
+{%- endmacro %}
+
+
+{#- The current rows of the records in `versions`, as something to select from: what scd2_follows_on and
+    scd2_merge_following compare with. The columns are the record, its start, and scd2_compared_columns. -#}
+{% macro scd2_current_rows(dimension, versions, record_key) -%}
+    {{ return(adapter.dispatch('scd2_current_rows', 'sf_history')(dimension, versions, record_key)) }}
+{%- endmacro %}
+
+{#- A subquery: Trino and Athena have no temporary tables, and read the columns of each use alone. -#}
+{% macro default__scd2_current_rows(dimension, versions, record_key) -%}
+    {{ return('(' ~ scd2_select_current_rows(dimension, versions, record_key) ~ ')') }}
+{%- endmacro %}
+
+{#- A temporary table, so that the current rows are read once for both. The transaction that it begins is the MERGE's: all
+    of them see the dimension as it is at this moment, and the MERGE is refused if another one commits meanwhile. -#}
+{% macro duckdb__scd2_current_rows(dimension, versions, record_key) -%}
+    {%- call statement('current_rows') -%}
+        create or replace temporary table scd2_current_rows as
+        {{ scd2_select_current_rows(dimension, versions, record_key) }}
+    {%- endcall -%}
+    {{ return('scd2_current_rows') }}
+{%- endmacro %}
+
+{#- The SELECT of both. -#}
+{% macro scd2_select_current_rows(dimension, versions, record_key) -%}
+select
+    there.{{ record_key }},
+    there.effective_from,
+    {%- for column in scd2_compared_columns(record_key) %}
+    there.{{ column }}{{ ',' if not loop.last }}
+    {%- endfor %}
+from {{ dimension }} as there
+inner join (select distinct {{ record_key }} from {{ versions }}) as touched
+    on there.{{ record_key }} = touched.{{ record_key }}
+where there.is_current
+{%- endmacro %}
+
+
+{#- Whether this run may publish versions that follow on: it has consumed some batches, and rebuilds nothing. -#}
+{% macro scd2_may_follow_on(build) -%}
+    {{ return(not should_full_refresh() and not flags.EMPTY and (build or '').endswith(' touched')) }}
+{%- endmacro %}
+
+
 {#- Whether the versions of all touched records follow on from the dimension as it is: of each record the open version is
     its only current row, or the record is new and has none. So it is when observations arrive in order. It is not when
-    one was older than the current version, nor when a run has merged these versions before and died. Reads two columns
-    of the current rows. -#}
-{% macro scd2_follows_on(dimension, versions, record_key, build) -%}
-    {%- if should_full_refresh() or not (build or '').endswith(' touched') -%} {{ return(false) }} {%- endif -%}
+    one was older than the current version, nor when a run has merged these versions before and died. -#}
+{% macro scd2_follows_on(versions, record_key, current_rows) -%}
     {%- set others -%}
 with known as (
     select
         {{ record_key }},
-        true as is_current,
         max(case when standing = 'open' then effective_from end) as effective_from,
         count(case when standing = 'open' then 1 end) as expected,
         count(case when standing <> 'settled' then 1 end) as reached
@@ -165,9 +196,7 @@ present as (
         there.{{ record_key }},
         max(there.effective_from) as effective_from,
         count(*) as found
-    from {{ dimension }} as there
-    inner join known
-        on there.{{ record_key }} = known.{{ record_key }} and there.is_current = known.is_current
+    from {{ current_rows }} as there
     group by there.{{ record_key }}
 )
 
