@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -34,6 +34,7 @@ ORG = "00D000000000001AAA"
 BUCKETS = 8
 #: Columns of the wide object, those that the run adds included.
 WIDE = 68
+_PIECE = 100_000
 _MOMENT = pa.timestamp("us", tz="UTC")
 _DIVISIONS = ["North", "South", "East", "West", "Central"]
 _PHASES = ["Phase1", "Phase2", "Phase3", "Complete"]
@@ -236,6 +237,15 @@ def rows_of(numbers: np.ndarray, wide: bool, *, changed: bool) -> pa.Table:
     columns["_extraction_run_id"] = pa.repeat(pa.scalar(THIS_RUN if changed else FIRST_RUN), count)
     columns["_row_hash"] = pa.array([digest[start : start + 32] for start in range(0, 32 * count, 32)])
     return pa.table(columns)
+
+
+def pieces(shape: TableShape) -> Iterator[pa.Table]:
+    """The rows of a table, a piece at a time.
+
+    :param shape: its shape.
+    """
+    for start in range(0, shape.rows, _PIECE):
+        yield rows_of(np.arange(start, min(start + _PIECE, shape.rows)), shape.wide, changed=False)
 
 
 def _values(name: str, count: int, chance: np.random.Generator) -> pa.Array:  # noqa: PLR0911 - one a kind

@@ -5,20 +5,18 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Iterator
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench.upsert_content import Content, contents_of, replaced_by
 from bench.upsert_data import ChangesShape, Made, Prepared, TableShape, folder_of, rows_of
+from bench.upsert_tables import make_table
 
 #: Share of the changes that are new records.
 NEW_SHARE = 0.1
 #: Of the table, where the newest records are.
 NEWEST = 0.05
-_PIECE = 100_000
 
 
 def numbers_of_changes(rows: int, changes: ChangesShape) -> np.ndarray:
@@ -38,23 +36,12 @@ def numbers_of_changes(rows: int, changes: ChangesShape) -> np.ndarray:
     return np.concatenate([np.sort(chosen), np.arange(rows, rows + new)])
 
 
-def pieces(shape: TableShape) -> Iterator[pa.Table]:
-    """The rows of a table, a piece at a time.
-
-    :param shape: its shape.
-    """
-    for start in range(0, shape.rows, _PIECE):
-        yield rows_of(np.arange(start, min(start + _PIECE, shape.rows)), shape.wide, changed=False)
-
-
 def make(found: Prepared) -> None:
     """Make what is not there.
 
     :param found: what will be found.
     """
     if not (found.folder / "complete.json").exists():
-        from bench.upsert_tables import make_table
-
         shutil.rmtree(found.folder, ignore_errors=True)
         found.folder.mkdir(parents=True)
         metadata = make_table(found.folder, found.table)

@@ -13,8 +13,7 @@ from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.table import Table
 from pyiceberg.transforms import BucketTransform
 
-from bench.upsert_data import BUCKETS, ORG, START, Prepared, TableShape, object_columns
-from bench.upsert_make import pieces
+from bench.upsert_data import BUCKETS, ORG, START, Prepared, TableShape, object_columns, pieces
 from include.config.environment import Environment, current_environment
 from include.config.object_file import ObjectFile, read_object_files
 from include.lake.data_files import FILE_BYTES, write_files

@@ -1,26 +1,17 @@
-"""The fault plan: which requests the org answers wrongly, late, in part or not at all.
+"""The rules of a fault plan: which requests the org answers wrongly, late, in part or not at all.
 
-A plan is a list of rules that a script or test sets through the control API. A rule names the requests it is about
-(method, path, text in the query), which of them it strikes (the nth and so many more), and what happens then. Every
-matching rule counts the request; the first that is due strikes.
+A rule names the requests it is about (method, path, text in the query), which of them it strikes (the nth and so many
+more), and what happens then.
 """
 
 from __future__ import annotations
 
 import fnmatch
-import threading
-from collections.abc import Sequence
-from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Literal
 from urllib.parse import unquote_plus
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter
-from starlette.types import ASGIApp, Scope
-
-from local.org import strikes
-
-if TYPE_CHECKING:
-    from local.org.org import Org
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from starlette.types import Scope
 
 QUERY = "/services/data/v*/query*"
 PAGES = "/services/data/v*/query*/01g*"
@@ -234,101 +225,3 @@ class Fault(_Model):
         :param number: which of the matching requests it is, from 1.
         """
         return self.nth <= number and (self.times is None or number < self.nth + self.times)
-
-
-_FAULTS = TypeAdapter(list[Fault])
-
-
-class FaultPlan:
-    """The rules in force, and how often each has matched and struck.
-
-    :param org: the org that is struck.
-    """
-
-    def __init__(self, org: Org) -> None:
-        self._org = org
-        self._lock = threading.Lock()
-        self._rules: list[Fault] = []
-        self._matched: list[int] = []
-        self._struck: list[int] = []
-
-    def set(self, rules: Sequence[Any]) -> None:
-        """Replace the plan.
-
-        :param rules: as JSON.
-        :raises ValueError: naming what is wrong in which rule.
-        """
-        found = _FAULTS.validate_python(list(rules))
-        with self._lock:
-            self._rules, self._matched, self._struck = found, [0] * len(found), [0] * len(found)
-
-    def report(self) -> list[dict[str, Any]]:
-        """Each rule with the requests that it matched and struck so far."""
-        with self._lock:
-            numbers = zip(self._rules, self._matched, self._struck, strict=True)
-            return [
-                {"rule": rule.model_dump(mode="json"), "matched": matched, "struck": struck}
-                for rule, matched, struck in numbers
-            ]
-
-    def __call__(self, scope: Scope, app: ASGIApp) -> ASGIApp:
-        """Return the app that is to answer a request.
-
-        :param scope: the request's ASGI scope.
-        :param app: the org.
-        """
-        action = self._due(scope)
-        return app if action is None else self._struck_app(action, scope, app)
-
-    def _due(self, scope: Scope) -> Action | None:
-        due = None
-        with self._lock:
-            for place, rule in enumerate(self._rules):
-                if not rule.matches(scope):
-                    continue
-                self._matched[place] += 1
-                if due is None and rule.is_due(self._matched[place]):
-                    self._struck[place] += 1
-                    due = rule.do
-        return due
-
-    def _struck_app(self, action: Action, scope: Scope, app: ASGIApp) -> ASGIApp:  # noqa: PLR0911, PLR0912
-        match action:
-            case Answer():
-                return strikes.answer(action.status, action.code, action.message, action.body, action.retry_after)
-            case Echo():
-                return strikes.echo(action.status, action.style)
-            case Drop():
-                return strikes.drop(app, after=action.after)
-            case Hang():
-                return strikes.hang(action.seconds)
-            case Slow():
-                return strikes.slow(app, action.seconds)
-            case Truncate():
-                return strikes.truncate(app, keep=action.keep, packed=action.packed)
-            case Lose():
-                return strikes.lose(app, rows=action.rows)
-            case Replace():
-                return strikes.replace(app, texts=action.texts)
-            case Miscount():
-                return strikes.miscount(app, by=action.by)
-            case ShortPage():
-                scope[strikes.PAGE] = action.rows
-            case EndJob():
-                scope[strikes.JOB_END] = (action.state, action.error)
-            case SlowJob():
-                scope[strikes.JOB_SECONDS] = action.seconds
-            case Skew():
-                scope[strikes.SKEW] = action.seconds
-            case ExpireSessions():
-                self._org.sessions.expire()
-            case SetUsage():
-                self._org.usage.set(at=self._org.store.clock, used=action.used)
-            case Advance():
-                self._advance(action.clock)
-        return app
-
-    def _advance(self, clock: datetime) -> None:
-        seconds = int(clock.timestamp())
-        if seconds > self._org.store.clock:
-            self._org.store.set_clock(seconds)

@@ -10,7 +10,7 @@ from local.org import timestamps
 from local.org.bulk_jobs import BulkJobs
 from local.org.cursors import Cursors
 from local.org.database import Database
-from local.org.faults import FaultPlan
+from local.org.fault_plan import FaultPlan
 from local.org.fold import Record
 from local.org.home import Credentials, Home
 from local.org.queries import Queries
@@ -43,7 +43,7 @@ class Org:
     fault_plan: FaultPlan = field(init=False)
 
     def __post_init__(self) -> None:
-        self.fault_plan = FaultPlan(self)
+        self.fault_plan = FaultPlan(store=self.store, sessions=self.sessions, usage=self.usage)
 
     @property
     def instance_url(self) -> str:

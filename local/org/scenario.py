@@ -10,15 +10,14 @@ the key and what is allowed; all wrong lines (up to 20) are reported at once.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from local.org import timestamps
+from local.org.event import Event
+from local.org.scenario_line import WrongLine, read_line
 from local.org.schema import Schema
 
 MAX_REPORTED = 20
@@ -38,30 +37,6 @@ class ScenarioError(ValueError):
         more = f" (the first {MAX_REPORTED} are listed)" if len(problems) >= MAX_REPORTED else ""
         count = "a wrong line" if len(problems) == 1 else f"{len(problems)} wrong lines"
         super().__init__("\n".join([f"{source}: {count}{more}; nothing was loaded", *problems]))
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One event. Datetimes are seconds since 1970; values of fields are as the store keeps them."""
-
-    at: int
-    op: str
-    object: str
-    id: str | None = None
-    fields: dict[str, Any] = field(default_factory=dict)
-    visible_at: int | None = None
-    system: bool = False
-    line: int = field(default=0, compare=False)
-
-    @property
-    def shows_at(self) -> int:
-        """The moment from which the event shows to readers, in seconds since 1970."""
-        return self.at if self.visible_at is None else self.visible_at
-
-    def digest(self) -> bytes:
-        """Return 16 bytes that are equal for events that agree in every key."""
-        content = [self.at, self.op, self.object, self.id, self.fields, self.visible_at, self.system]
-        return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=16).digest()
 
 
 @dataclass(frozen=True)
@@ -109,8 +84,6 @@ def iter_events(lines: Iterable[bytes], *, source: str, schema: Schema | None = 
     :param schema: the org's schema; that of a fresh org by default.
     :raises ScenarioError: after the last line (or the twentieth wrong one), if any was wrong.
     """
-    from local.org.scenario_line import WrongLine, read_line
-
     known = schema or Schema.standard()
     problems: list[str] = []
     for number, raw in enumerate(lines, start=1):

@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, StrictBool, StrictStr, ValidationErr
 from pydantic import Field as Key
 
 from local.org import timestamps
+from local.org.event import Event
 from local.org.ids import is_id, to_18
-from local.org.scenario import Event
 from local.org.schema import ID_TYPES, NUMBER_TYPES, SCENARIO_OBJECTS, TEXT_TYPES, Field, Schema, SObject
 
 OPS = ("insert", "update", "delete", "undelete", "purge", "hide", "unhide", "refresh")

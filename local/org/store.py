@@ -15,8 +15,8 @@ from typing import Any
 
 from local.org import timestamps
 from local.org.database import Database
+from local.org.event import Event
 from local.org.fold import Patch, Record, fold
-from local.org.scenario import Event
 from local.org.schema import Field, Schema, SObject
 
 INITIAL_CLOCK = "2026-01-05T00:00:00Z"

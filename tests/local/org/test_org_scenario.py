@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from local.org.scenario import MAX_REPORTED, Event, ScenarioError, load_scenario, six_hour_runs
+from local.org.event import Event
+from local.org.scenario import MAX_REPORTED, ScenarioError, load_scenario, six_hour_runs
 
 USER = "005000000000001"
 USER_18 = "005000000000001AAA"

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from local.org import timestamps
 from local.org.database import Database
 from local.org.errors import SalesforceError
+from local.org.event import Event
 from local.org.ids import numbered, to_18
 from local.org.queries import Queries
-from local.org.scenario import Event
 from local.org.schema import Schema
 from local.org.soql import parse
 from local.org.store import Store

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from local.org import timestamps
 from local.org.database import Database
+from local.org.event import Event
 from local.org.ids import numbered
 from local.org.queries import Queries
-from local.org.scenario import Event, iter_events
+from local.org.scenario import iter_events
 from local.org.schema import Schema
 from local.org.store import Store
 
