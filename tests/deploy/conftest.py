@@ -35,6 +35,8 @@ LOGIN = {
     "security_token": "planted-token",
     "domain": "login.salesforce.com",
 }
+SECRET = "salesforce/development/credentials"
+FOUNDATION = "sf-history-development-foundation"
 STARTUP = "export SF_HISTORY_ENV=development\n"
 PLANTED = ("planted-password", "planted-token", "planted-secret")
 
@@ -71,6 +73,15 @@ class Scene:
     @property
     def login(self) -> Path:
         return self.folder / "login.json"
+
+    def stacks(self) -> dict[str, str]:
+        """Name → status of the stacks that there are."""
+        found = self.client("cloudformation").describe_stacks()["Stacks"]
+        return {stack["StackName"]: stack["StackStatus"] for stack in found}
+
+    def secret(self) -> Any:
+        """The stored login."""
+        return json.loads(self.client("secretsmanager").get_secret_value(SecretId=SECRET)["SecretString"])
 
     def variables(self) -> dict[str, str]:
         return {**os.environ, **self.aws.variables(), "PYTHONPATH": str(PROJECT)}

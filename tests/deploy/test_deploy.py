@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,24 +13,16 @@ from rich.console import Console
 
 from deploy.account import whoami
 from deploy.airflow_api import AirflowApi
-from deploy.credentials import login_from_file, login_from_prompt
 from deploy.problem import DeployFailed, explained
 from deploy.stack_events import StackEvents
 from deploy.stacks import Stacks
 from deploy.templates import read_template
 from deploy.upload import carry_out, compare
-from tests.deploy.conftest import LOGIN, PROJECT, STARTUP, Scene
+from tests.deploy.conftest import FOUNDATION, LOGIN, PROJECT, STARTUP, Scene
 
 SCRIPTS = "lumata-lakehouse-development-scripts"
-SECRET = "salesforce/development/credentials"
 AIRFLOW = "sf-history-development-airflow"
-FOUNDATION = "sf-history-development-foundation"
 NETWORK = "sf-history-development-network"
-
-
-def stacks(scene: Scene) -> dict[str, str]:
-    found = scene.client("cloudformation").describe_stacks()["Stacks"]
-    return {stack["StackName"]: stack["StackStatus"] for stack in found}
 
 
 def plans(scene: Scene) -> list[str]:
@@ -46,10 +35,6 @@ def environment(scene: Scene) -> dict[str, Any]:
     return {item["LogicalResourceId"]: item for item in found["StackResources"]}
 
 
-def secret(scene: Scene) -> Any:
-    return json.loads(scene.client("secretsmanager").get_secret_value(SecretId=SECRET)["SecretString"])
-
-
 def keys(scene: Scene) -> set[str]:
     return {item["Key"] for item in scene.client("s3").list_objects_v2(Bucket=SCRIPTS)["Contents"]}
 
@@ -60,7 +45,7 @@ def test_a_plan_shows_everything_and_changes_nothing(scene: Scene) -> None:
     assert "development in account 123456789012, us-east-1, as arn:aws:" in done.text
     for expected in ("RawBucket", "AWS::MWAA::Environment", "5 files to upload", "Salesforce login will be asked for"):
         assert expected in done.text
-    assert stacks(scene) == {}
+    assert scene.stacks() == {}
     assert scene.client("s3").list_buckets()["Buckets"] == []
 
 
@@ -79,8 +64,8 @@ def test_from_nothing_to_a_run_and_then_nothing_to_change(scene: Scene) -> None:
         "✓ development is deployed",
     ):
         assert expected in first.text
-    assert set(stacks(scene).values()) == {"CREATE_COMPLETE"}
-    assert secret(scene) == LOGIN
+    assert set(scene.stacks().values()) == {"CREATE_COMPLETE"}
+    assert scene.secret() == LOGIN
     objects = {key: scene.client("s3").head_object(Bucket=SCRIPTS, Key=key) for key in keys(scene)}
     assert objects.keys() == {
         "dags/include/objects/user.yml",
@@ -105,7 +90,7 @@ def test_only_what_changed_is_uploaded_and_only_then_airflow_is_updated(deployed
     done = deployed.run("up", "--yes")
     assert "2 files to upload, 0 to remove, 4 as they are" in done.text, done.text
     assert f"{AIRFLOW}: nothing to change" in done.text
-    assert stacks(deployed)[AIRFLOW] == "CREATE_COMPLETE", "a DAG file needs no update of the environment"
+    assert deployed.stacks()[AIRFLOW] == "CREATE_COMPLETE", "a DAG file needs no update of the environment"
     assert "triggered" in done.text
 
     (deployed.bundle / "startup.sh").write_text(f"{STARTUP}second\n", encoding="utf-8")
@@ -113,7 +98,7 @@ def test_only_what_changed_is_uploaded_and_only_then_airflow_is_updated(deployed
     done = deployed.run("up", "--yes")
     assert "1 files to upload, 1 to remove, 4 as they are" in done.text, done.text
     assert "1 to modify" in done.text
-    assert stacks(deployed)[AIRFLOW] == "UPDATE_COMPLETE"
+    assert deployed.stacks()[AIRFLOW] == "UPDATE_COMPLETE"
     assert "dags/include/objects/account.yml" not in keys(deployed)
     version = deployed.client("s3").head_object(Bucket=SCRIPTS, Key="startup.sh")["VersionId"]
     parameters = deployed.client("cloudformation").describe_stacks(StackName=AIRFLOW)["Stacks"][0]["Parameters"]
@@ -124,7 +109,7 @@ def test_a_misspelt_parameter_is_refused_before_anything_is_planned(scene: Scene
     done = scene.run("plan", "--parameter", "AlertMail=oncall@example.com")
     assert done.code == 1
     assert "there is no parameter AlertMail; there is AlertEmail." in done.text
-    assert stacks(scene) == {}
+    assert scene.stacks() == {}
 
 
 def test_another_bucket_prefix_is_refused_where_buckets_are(deployed: Scene) -> None:
@@ -145,40 +130,7 @@ def test_who_says_no_changes_nothing(scene: Scene) -> None:
     done = scene.at_terminal("up", answers=[("Type yes:", "y")])
     assert done.code == 1
     assert "nothing was changed." in done.text
-    assert stacks(scene) == {}
-
-
-def test_a_login_is_asked_for_without_an_echo(scene: Scene) -> None:
-    done = scene.at_terminal(
-        "up",
-        answers=[
-            ("Apply this to development (account 123456789012, us-east-1)? Type yes:", "yes"),
-            ("[1]:", "2"),
-            ("username:", "ada@example.com"),
-            ("password:", "planted-password"),
-            ("security token (empty if the org trusts your addresses):", "planted-token"),
-            ("[login]:", ""),
-        ],
-    )
-    assert done.code == 0, done.text
-    assert "ada@example.com" in done.text, "what is no secret is shown"
-    assert secret(scene) == {**LOGIN, "domain": "login"}
-
-
-def test_client_credentials_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
-    shown = {"[1]:": "", "salesforce.com):": "acme.my.salesforce.com"}
-    hidden = {"consumer key:": "planted-key", "consumer secret:": "planted-secret"}
-
-    def answers(known: dict[str, str]) -> Callable[[str], str]:
-        return lambda question: next(answer for asked, answer in known.items() if asked in question)
-
-    given = login_from_prompt("development", ask=answers(shown), ask_silently=answers(hidden))
-    assert json.loads(given) == {
-        "consumer_key": "planted-key",
-        "consumer_secret": "planted-secret",
-        "domain": "acme.my.salesforce.com",
-    }
+    assert scene.stacks() == {}
 
 
 def test_nobody_is_asked_where_nobody_sits(scene: Scene) -> None:
@@ -186,32 +138,7 @@ def test_nobody_is_asked_where_nobody_sits(scene: Scene) -> None:
     assert done.code == 1
     assert "no terminal" in done.text
     assert "YES=1" in done.text
-    assert stacks(scene) == {}
-
-
-def test_without_a_login_nothing_begins(scene: Scene) -> None:
-    done = scene.run("up", "--yes")
-    assert done.code == 1
-    assert "development has no Salesforce login yet" in done.text
-    assert "CREDENTIALS=file" in done.text
-    assert stacks(scene) == {}
-
-
-def test_a_file_that_others_can_read_is_refused(scene: Scene) -> None:
-    scene.login.chmod(0o644)
-    done = scene.run("up", "--yes", "--credentials", str(scene.login))
-    assert done.code == 1
-    assert "can be read by others (mode 0644)" in done.text
-    assert f"chmod 600 {scene.login}" in done.text
-    assert stacks(scene) == {}
-
-
-def test_a_file_of_another_shape_is_refused_without_a_word_of_it(scene: Scene) -> None:
-    scene.login.write_text(json.dumps({"username": "x", "password": "planted-password"}), encoding="utf-8")
-    done = scene.run("up", "--yes", "--credentials", str(scene.login))
-    assert done.code == 1
-    assert f"the file {scene.login} lacks the keys 'security_token', 'domain'" in done.text
-    assert stacks(scene) == {}
+    assert scene.stacks() == {}
 
 
 def test_a_killed_deployment_is_taken_up_where_it_ended(scene: Scene) -> None:
@@ -221,15 +148,15 @@ def test_a_killed_deployment_is_taken_up_where_it_ended(scene: Scene) -> None:
     killed.send_signal(signal.SIGKILL)
     scene.read_rest(killed)
     assert killed.returncode == -signal.SIGKILL
-    assert stacks(scene)[FOUNDATION] == "CREATE_IN_PROGRESS"
+    assert scene.stacks()[FOUNDATION] == "CREATE_IN_PROGRESS"
     again = scene.start("up", "--yes", "--credentials", str(scene.login))
     scene.read_until(again, f"{FOUNDATION} is CREATE_IN_PROGRESS: an earlier deploy, or somebody else, is at it.")
     scene.faults()
     done = scene.read_rest(again)
     assert done.code == 0, done.text
     assert f"{FOUNDATION}: nothing to change" in done.text
-    assert set(stacks(scene).values()) == {"CREATE_COMPLETE"}
-    assert secret(scene) == LOGIN
+    assert set(scene.stacks().values()) == {"CREATE_COMPLETE"}
+    assert scene.secret() == LOGIN
 
 
 def test_ctrl_c_says_how_to_go_on(scene: Scene) -> None:
@@ -247,7 +174,7 @@ def test_ctrl_c_before_anything_has_begun_says_so(scene: Scene) -> None:
     done = scene.at_terminal("up", answers=[("Type yes:", "\x03")])
     assert done.code == 130
     assert "Interrupted. Nothing was changed." in done.text
-    assert stacks(scene) == {}
+    assert scene.stacks() == {}
 
 
 TAKEN = (
@@ -266,7 +193,7 @@ def test_what_fails_says_what_to_do_and_that_helps(scene: Scene) -> None:
     done = scene.run(*arguments)
     assert done.code == 1
     assert "choose a BucketPrefix of your own" in done.text
-    assert stacks(scene) == {}, "nor is an empty stack left"
+    assert scene.stacks() == {}, "nor is an empty stack left"
 
     scene.faults(failing_resource="RawBucket", reason=TAKEN)
     done = scene.run(*arguments)
@@ -290,7 +217,7 @@ def test_what_fails_says_what_to_do_and_that_helps(scene: Scene) -> None:
     assert f"the stack {AIRFLOW} ended in ROLLBACK_COMPLETE" in done.text
     assert "The log groups airflow-<environment>-* say why" in done.text
     assert f"aws cloudformation delete-stack --stack-name {AIRFLOW}" in done.text
-    assert stacks(scene) == {FOUNDATION: "CREATE_COMPLETE", NETWORK: "CREATE_COMPLETE", AIRFLOW: "ROLLBACK_COMPLETE"}
+    assert scene.stacks() == {FOUNDATION: "CREATE_COMPLETE", NETWORK: "CREATE_COMPLETE", AIRFLOW: "ROLLBACK_COMPLETE"}
 
     scene.client("cloudformation").delete_stack(StackName=AIRFLOW)
     scene.faults()
@@ -323,52 +250,12 @@ def test_a_run_that_is_still_going_on_is_waited_for(deployed: Scene) -> None:
     assert "triggered" not in done.text
 
 
-def test_a_secret_that_is_there_already_is_used_as_it_is(scene: Scene) -> None:
-    secrets = scene.client("secretsmanager")
-    arn = secrets.create_secret(Name=SECRET, SecretString=json.dumps(LOGIN))["ARN"]
-    said = f"the secret {SECRET} is there already"
-    assert said in scene.run("plan").text
-    first = scene.run("up", "--yes", "--no-run")
-    assert first.code == 0, first.text
-    assert said in first.text
-    found = scene.client("cloudformation").describe_stacks(StackName=FOUNDATION)["Stacks"][0]
-    assert {"ParameterKey": "ExistingSalesforceSecretArn", "ParameterValue": arn} in found["Parameters"]
-    assert secret(scene) == LOGIN
-    again = scene.run("up", "--yes", "--no-run")
-    assert again.code == 0, again.text
-    assert "nothing to change" in again.text
-
-
-def test_a_secret_that_is_to_be_deleted_is_found_out_before_anything_is_made(scene: Scene) -> None:
-    secrets = scene.client("secretsmanager")
-    secrets.create_secret(Name=SECRET, SecretString=json.dumps(LOGIN))
-    secrets.delete_secret(SecretId=SECRET, RecoveryWindowInDays=7)
-    done = scene.run("up", "--yes", "--credentials", str(scene.login))
-    assert done.code == 1
-    assert f"restore-secret --secret-id {SECRET}" in done.text
-    assert stacks(scene) == {}
-
-
-def test_a_value_that_is_no_login_is_not_overwritten_unasked(scene: Scene) -> None:
-    value = json.dumps({**LOGIN, "instance_url": "https://acme.example"})
-    scene.client("secretsmanager").create_secret(Name=SECRET, SecretString=value)
-    done = scene.run("up", "--yes")
-    assert done.code == 1
-    assert "'instance_url', which does not belong to" in done.text
-    assert "not overwritten unasked" in done.text
-    assert stacks(scene) == {}
-    assert json.loads(value) == secret(scene)
-    done = scene.run("up", "--yes", "--no-run", "--credentials", str(scene.login))
-    assert done.code == 0, done.text
-    assert secret(scene) == LOGIN, "that is asking for it"
-
-
 def test_the_bundle_of_another_environment_is_refused(scene: Scene) -> None:
     (scene.bundle / "startup.sh").write_text("export SF_HISTORY_ENV=production\n", encoding="utf-8")
     done = scene.run("plan")
     assert done.code == 1
     assert f"the bundle in {scene.bundle} is production's, not development's" in done.text
-    assert stacks(scene) == {}
+    assert scene.stacks() == {}
 
 
 def test_a_file_that_has_changed_since_the_plan_is_not_uploaded(scene: Scene) -> None:
@@ -396,31 +283,7 @@ def test_a_plan_that_is_dropped_leaves_the_stack_that_another_plan_is_in(scene: 
         Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in values.items()],
     )
     ours.discard(first)
-    assert FOUNDATION in stacks(scene)
-
-
-def test_a_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
-    login = tmp_path / "login.json"
-    login.write_text(json.dumps(LOGIN), encoding="utf-8-sig")
-    login.chmod(0o600)
-    assert json.loads(login_from_file(login)) == LOGIN
-
-
-def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
-    pipe = tmp_path / "pipe"
-    os.mkfifo(pipe, 0o600)
-    with pytest.raises(DeployFailed, match="is not a file"):
-        login_from_file(pipe)
-
-
-def test_a_password_is_stored_as_it_was_typed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
-    given = login_from_prompt(
-        "development",
-        ask=lambda question: "2" if "[1]" in question else " ada@example.com " if "username" in question else "",
-        ask_silently=lambda question: " planted-password " if "password" in question else " planted-token ",
-    )
-    assert json.loads(given) == {**LOGIN, "password": " planted-password ", "domain": "login"}
+    assert FOUNDATION in scene.stacks()
 
 
 @pytest.mark.parametrize("target", ["deploy", "plan", "destroy", "verify", "ddl", "mwaa"])
