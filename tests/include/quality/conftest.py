@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,41 +10,13 @@ import pyarrow as pa
 import pytest
 from pyiceberg.catalog.sql import SqlCatalog
 
-from include.config.object_file import ObjectFile
 from include.salesforce.convert import schema_of
 from include.staging import store
 from include.staging.manifest import ExtractionManifest, ExtractionStats, FieldPlan, ReadPlan, Window
+from tests.include.quality.replay_lake import Lake, Staged, at
+from tests.include.quality.rows import FILE, NOON
 
-NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
-FILE = ObjectFile(
-    version=1,
-    object="User",
-    fields=("Id", "Name", "Division", "Username", "LastModifiedDate", "SystemModstamp", "IsActive"),
-    required=("Id", "Name"),
-    unique=("Id", "Username"),
-    tracked=("Division",),
-    accepted_values={"Division": ("North", "South")},
-    batch_size=3,
-)
 _TYPES = {"LastModifiedDate": "timestamptz", "SystemModstamp": "timestamptz", "IsActive": "boolean"}
-
-
-def user_id(number: int) -> str:
-    return f"005{number:012d}AAA"
-
-
-def user(number: int, **values: Any) -> dict[str, Any]:
-    """A staged row that no rule objects to, but for what is given."""
-    return {
-        "id": user_id(number),
-        "name": f"user {number}",
-        "division": "North",
-        "username": f"u{number}",
-        "lastmodifieddate": NOON,
-        "systemmodstamp": NOON,
-        "isactive": True,
-        "isdeleted": False,
-    } | values
 
 
 @pytest.fixture
@@ -84,3 +55,17 @@ def catalog(tmp_path: Path) -> SqlCatalog:
     return SqlCatalog(
         "iceberg_default", uri=f"sqlite:///{tmp_path}/catalog.db", warehouse=f"file://{tmp_path}/warehouse"
     )
+
+
+@pytest.fixture
+def make_lake(tmp_path: Path, staged: Staged) -> Callable[[str], Lake]:
+    return lambda name: Lake(tmp_path / name, staged)
+
+
+@pytest.fixture
+def lake(make_lake: Callable[[str], Lake]) -> Iterator[Lake]:
+    """A lake whose first load accepted users 0 and 1."""
+    made = make_lake("lake")
+    made.run(at(-1, 0), at(-1, 1), hour=0)
+    yield made
+    assert not list(Path(made.environment.staging_uri).rglob("replay-*")), "a replay left files behind"

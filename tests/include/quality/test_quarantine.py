@@ -18,7 +18,7 @@ from include.quality.quarantine import write_quarantine
 from include.quality.quarantine_table import Origin
 from include.quality.validation import validate
 from include.staging.manifest import ExtractionManifest
-from tests.include.quality.conftest import FILE, NOON, user, user_id
+from tests.include.quality.rows import FILE, NOON, user, user_id
 
 TABLE = "sf_raw.sf_user_quarantine"
 Write = Callable[..., int]

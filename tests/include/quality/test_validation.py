@@ -17,7 +17,7 @@ from include.config.object_file import ObjectFile
 from include.quality.validation import TooManyRejects, Validation, validate
 from include.staging import store
 from include.staging.manifest import ExtractionManifest, ValidationManifest
-from tests.include.quality.conftest import FILE, NOON, user, user_id
+from tests.include.quality.rows import FILE, NOON, user, user_id
 
 Staged = Callable[..., ExtractionManifest]
 EARLIER = NOON - timedelta(seconds=1)
