@@ -195,3 +195,29 @@ def make_lake(tmp_path: Path, user_object: ObjectFile) -> Callable[..., Lake]:
 def hours_of() -> Callable[[float], datetime]:
     """`hours`, for tests that tell time as the lake's records do."""
     return hours
+
+
+@pytest.fixture
+def erasing_lake(make_lake: Callable[..., Any]) -> Any:
+    """A lake whose staged files are where a run would put them."""
+    lake = make_lake()
+    staged = lake.staged
+
+    def staged_below_the_object(*args: Any, **kwargs: Any) -> Any:
+        manifest = staged(*args, **kwargs)
+        folder = lake.folder / "staging"
+        (folder / "sf_user").mkdir(exist_ok=True)
+        moved = {}
+        for uri in (*manifest.files, *manifest.present_files):
+            target = folder / "sf_user" / Path(uri).parent.name
+            target.mkdir(exist_ok=True)
+            moved[uri] = str(Path(uri).rename(target / Path(uri).name))
+        return manifest.model_copy(
+            update={
+                "files": tuple(moved[uri] for uri in manifest.files),
+                "present_files": tuple(moved[uri] for uri in manifest.present_files),
+            }
+        )
+
+    lake.staged = staged_below_the_object
+    return lake

@@ -19,19 +19,7 @@ from include.quality.listing import list_quarantine
 from include.staging import forgetting, store
 from include.staging.forgetting import forget_rows
 from include.staging.known_field import KnownField
-from tests.include.lake.test_erasure import (
-    HER,
-    NOW,
-    ORG,
-    erasing_lake,
-    fill,
-    forget,
-    people,
-    register,
-    user,
-)
-
-__all__ = ["erasing_lake"]
+from tests.include.lake.erasing import HER, NOW, ORG, fill, forget, people, register, user
 
 
 @pytest.mark.parametrize(("before", "after"), [("User", "user"), ("user", "User")])
