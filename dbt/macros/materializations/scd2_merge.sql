@@ -155,7 +155,8 @@ on
     {{ return('scd2_current_rows') }}
 {%- endmacro %}
 
-{#- The SELECT of both. -#}
+{#- The SELECT of both. The flag is joined as well: DuckDB leaves files of past rows closed where a join tells it the
+    partition, and opens each of them for a condition on the flag. -#}
 {% macro scd2_select_current_rows(dimension, versions, record_key) -%}
 select
     there.{{ record_key }},
@@ -164,8 +165,8 @@ select
     there.{{ column }}{{ ',' if not loop.last }}
     {%- endfor %}
 from {{ dimension }} as there
-inner join (select distinct {{ record_key }} from {{ versions }}) as touched
-    on there.{{ record_key }} = touched.{{ record_key }}
+inner join (select distinct {{ record_key }}, true as is_current from {{ versions }}) as touched
+    on there.{{ record_key }} = touched.{{ record_key }} and there.is_current = touched.is_current
 where there.is_current
 {%- endmacro %}
 
