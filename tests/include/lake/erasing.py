@@ -19,6 +19,15 @@ MARK = "Zzyzx Marker"
 HER = "005000000000007AAA"
 ORG = "00D000000000001AAA"
 PLACES = ("changes", "mirror", "quarantine", "dimension", "snapshot")
+#: What `fill` puts into each place of hers, as the register counts it.
+ROWS_OF_HERS = {
+    "staged_rows": 5,
+    "changes_rows": 3,
+    "mirror_rows": 1,
+    "quarantine_rows": 2,
+    "dimension_rows": 3,
+    "snapshot_rows": 3,
+}
 
 
 def user(number: int) -> str:

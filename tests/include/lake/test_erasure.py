@@ -14,7 +14,7 @@ from include.lake.expiry import HistoryHeld
 from include.lake.upsert import upsert
 from include.lake.watermark import ForeignOrg
 from include.salesforce.ids import to_18
-from tests.include.lake.erasing import HER, NOW, ORG, fill, forget, people, quarantine, register, user
+from tests.include.lake.erasing import HER, NOW, ORG, ROWS_OF_HERS, fill, forget, people, quarantine, register, user
 from tests.include.lake.remains import remains
 
 
@@ -48,12 +48,7 @@ def test_what_was_removed_is_recorded_without_the_data(erasing_lake: Any) -> Non
         "requested_at": NOW,
         "completed_at": NOW,
         "run_id": "manual__erase",
-        "staged_rows": 5,
-        "changes_rows": 3,
-        "mirror_rows": 1,
-        "quarantine_rows": 2,
-        "dimension_rows": 3,
-        "snapshot_rows": 3,
+        **ROWS_OF_HERS,
     }
     assert nobodys["id_digest"] == id_digest(ORG, user(99))
     assert sum(nobodys[name] for name in nobodys if name.endswith("_rows")) == 0
