@@ -93,16 +93,12 @@ using (
         where _scd_id in (select reached._scd_id from {{ versions }} as reached where reached.standing <> 'settled')
     ),
 
-    present as (
-        select * from {{ current_rows }} as there
-    ),
-
     outdated as (
         select
             wanted.*,
             present.{{ record_key }} is not null as _is_there
         from wanted
-        left join present
+        left join {{ current_rows }} as present
             on wanted.{{ record_key }} = present.{{ record_key }} and wanted.effective_from = present.effective_from
         where
             present.{{ record_key }} is null
@@ -173,7 +169,7 @@ where there.is_current
 
 {#- Whether this run may publish versions that follow on: it has consumed some batches, and rebuilds nothing. -#}
 {% macro scd2_may_follow_on(build) -%}
-    {{ return(not should_full_refresh() and not flags.EMPTY and (build or '').endswith(' touched')) }}
+    {{ return(not should_full_refresh() and (build or '').endswith(' touched')) }}
 {%- endmacro %}
 
 
